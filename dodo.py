@@ -1,0 +1,200 @@
+"""The stages of the book and what each depends on, for doit: `make book` and `make test` start here.
+
+doit compares the contents of dependencies, not their dates. A page depends on its notebook, its parameters, the modules
+that the notebook imports (and what those import, however deep), the recorded runs that it reads, and the environment.
+"""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import grimp
+import jupytext
+from doit.reporter import ExecutedOnlyReporter
+from doit.tools import config_changed
+
+ROOT = Path(__file__).parent
+RUNS = Path("book/runs")
+SITE = Path("_build/html")
+
+Task = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page made from a notebook.
+
+    Args:
+        notebook: Source, a file of notebooks/.
+        parameters: What differs from the notebook's own defaults.
+        data: Recorded files that it reads, below data/.
+        after: Pages that must be finished first, as they write what this one reuses.
+    """
+
+    notebook: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+PAGES = {
+    "law-digits": Page(notebook="inverse-law.md", parameters={"workload": "digits-mlp"}),
+}
+
+
+class Reporter(ExecutedOnlyReporter):  # type: ignore[misc]  # doit carries no types
+    """Say which stages run, and say so when none had to."""
+
+    desc = "one line a stage, or one line when nothing changed"
+
+    def __init__(self, outstream: Any, options: Mapping[str, Any]) -> None:
+        """Start with no stage executed."""
+        super().__init__(outstream, options)
+        self.executed = 0
+
+    def execute_task(self, task: Any) -> None:
+        """Name the stage that starts."""
+        if task.actions:
+            self.executed += 1
+            self.outstream.write(f"{task.name}: {task.doc}\n")
+            self.outstream.flush()
+
+    def complete_run(self) -> None:
+        """Say it when everything was up to date."""
+        super().complete_run()
+        if not self.executed and not self.failures:
+            self.outstream.write(
+                "Nothing changed since the last run, so nothing was done; `make clean` starts afresh.\n"
+            )
+
+
+DOIT_CONFIG = {
+    "default_tasks": ["book"],
+    "backend": "json",
+    "dep_file": ".doit.json",
+    "reporter": Reporter,
+    "verbosity": 2,
+}
+
+
+def files(*folders: str) -> list[str]:
+    """Return every file of these folders, without what is generated in them."""
+    found = (path for folder in folders for path in Path(folder).rglob("*") if path.is_file())
+    generated = (RUNS, Path("data/cache"))
+    return sorted(
+        str(path)
+        for path in found
+        if "__pycache__" not in path.parts and not any(path.is_relative_to(folder) for folder in generated)
+    )
+
+
+@cache
+def import_graph() -> grimp.ImportGraph:
+    """Return who imports whom in the package, imports inside of functions included."""
+    return grimp.build_graph("batchtime", cache_dir=None)
+
+
+def sources(modules: set[str]) -> list[str]:
+    """Return the source files of these modules of the package, and of all that they import."""
+    graph = import_graph()
+    closure = {"batchtime"} | modules | {found for module in modules for found in graph.find_upstream_modules(module)}
+    return sorted(
+        f"src/{'batchtime/__init__' if name == 'batchtime' else name.replace('.', '/')}.py" for name in closure
+    )
+
+
+def imported_modules(notebook: Path) -> set[str]:
+    """Return the modules of the package that the code cells of a notebook import."""
+    cells = jupytext.read(notebook).cells
+    known = import_graph().modules
+    names: set[str] = set()
+    for cell in cells:
+        if cell.cell_type != "code":
+            continue
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names & known
+
+
+def execute_page(name: str) -> None:
+    """Execute one page's notebook into book/runs."""
+    from batchtime import rerun  # noqa: PLC0415 - papermill is slow to import, and most calls execute nothing
+
+    page = PAGES[name]
+    rerun.execute(ROOT / "notebooks" / page.notebook, ROOT / RUNS / f"{name}.ipynb", page.parameters)
+
+
+def task_page() -> Iterator[Task]:
+    """Execute the notebook of a page."""
+    for name, page in PAGES.items():
+        notebook = Path("notebooks") / page.notebook
+        yield {
+            "name": name,
+            "doc": f"execute {notebook}",
+            "actions": [(execute_page, [name])],
+            "file_dep": [
+                str(notebook),
+                *sources(imported_modules(notebook) | {"batchtime.rerun"}),
+                *(f"data/{path}" for path in page.data),
+                "requirements.lock",
+            ],
+            "uptodate": [config_changed({"parameters": page.parameters})],
+            "task_dep": [f"page:{other}" for other in page.after],
+            "targets": [str(RUNS / f"{name}.ipynb")],
+        }
+
+
+def render_site() -> None:
+    """Render the book; any warning is an error."""
+    shutil.rmtree(SITE, ignore_errors=True)  # a page that left the table of contents would stay
+    jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
+    command = [jupyter_book, "build", "book", "--config", "_config.yml", "--path-output", "."]
+    subprocess.run([*command, "-W", "-n", "--keep-going", "--all", "--quiet"], check=True)
+
+
+def task_site() -> Task:
+    """Render the book."""
+    return {
+        "doc": f"render the book into {SITE}",
+        "actions": [render_site],
+        "file_dep": [
+            "_config.yml",
+            "requirements.lock",
+            *files("book"),
+            *(str(RUNS / f"{name}.ipynb") for name in PAGES),
+        ],
+        "task_dep": ["page"],
+        "targets": [str(SITE / "index.html")],
+    }
+
+
+def task_book() -> Task:
+    """Everything that `make book` makes."""
+    return {"actions": None, "task_dep": ["page", "site"]}
+
+
+def task_test() -> Task:
+    """Run every test."""
+    surroundings = ("BATCHTIME_DATASETS", "BATCHTIME_REQUIRE_ALL", "CHROMIUM")
+    return {
+        "doc": "run every test",
+        "actions": [[sys.executable, "-m", "pytest"]],
+        "file_dep": [
+            *(str(path) for path in sorted(Path().iterdir()) if path.is_file() and path.name != ".doit.json"),
+            *files("src", "book", "notebooks", "data", "tests", "benchmarks", ".ci"),
+            *(str(RUNS / f"{name}.ipynb") for name in PAGES),
+            str(SITE / "index.html"),
+        ],
+        "uptodate": [config_changed({name: os.environ.get(name) for name in surroundings})],
+        "task_dep": ["book"],
+    }

@@ -1,0 +1,257 @@
+"""Execute a notebook of the book with parameters of one's own, and render it as a page.
+
+The notebooks are text; papermill executes notebooks with outputs. So a notebook is converted in a temporary folder,
+its parameters are checked before a kernel starts, and what comes out appears under its own name only when it is whole.
+"""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from batchtime.records import BatchtimeError, ParameterError, check
+
+
+class NotebookError(BatchtimeError):
+    """A notebook cannot be read, executed or rendered; the message names it, the cell and the error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One parameter of a notebook, as its parameters cell declares it: `name: kind = default  # help`."""
+
+    name: str
+    kind: str
+    default: object
+    help: str
+
+    def check(self, value: object) -> None:
+        """Refuse a value of another type than the default's; a whole number may stand for a fraction.
+
+        Raises:
+            ParameterError: If the types differ.
+        """
+        kinds = (int, float) if isinstance(self.default, float) else type(self.default)
+        fits = self.default is None or (
+            isinstance(value, kinds) and isinstance(value, bool) == isinstance(self.default, bool)
+        )
+        check(fits, name=self.name, value=value, allowed=f"a value of type {self.kind}, for example {self.default!r}")
+
+
+def find_notebook(name: str) -> Path:
+    """Return the notebook at this path, or of this name in the notebooks folder of the checkout.
+
+    Raises:
+        ParameterError: If there is none; it lists what there is.
+    """
+    folder = Path(__file__).resolve().parents[2] / "notebooks"
+    candidates = [Path(name), folder / name, folder / f"{name}.md"]
+    found = [path for path in candidates if path.is_file()]
+    names = ", ".join(sorted(path.stem for path in folder.glob("*.md")))
+    check(bool(found), name="notebook", value=name, allowed=f"the path of a notebook, or one of {names}")
+    return found[0].resolve()
+
+
+def parse(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
+    """Return parameters typed on a command line as values: numbers, True, False, None, lists, else text.
+
+    Raises:
+        ParameterError: If a name comes twice, or a list is no list of plain values.
+    """
+    values: dict[str, object] = {}
+    for name, text in pairs:
+        check(name not in values, name=name, value=text, allowed="one value for each parameter")
+        try:
+            values[name] = ast.literal_eval(text)
+        except (SyntaxError, ValueError):
+            check(not text.startswith(("[", "(", "{")), name=name, value=text, allowed="plain values, such as [16, 64]")
+            values[name] = text
+    return values
+
+
+def describe(notebook: Path) -> list[Parameter]:
+    """Return every parameter that a notebook takes, in the order of its parameters cell.
+
+    Raises:
+        NotebookError: If the notebook cannot be read.
+    """
+    with _converted(notebook) as executable:
+        return _parameters(executable)
+
+
+def execute(notebook: Path, output: Path, parameters: Mapping[str, object]) -> None:
+    """Execute a notebook with these parameters and write it, outputs included, to `output`.
+
+    Figures and tables go to a folder `figures` beside the output, unless the parameters say otherwise. The output keeps
+    in its metadata which notebook made it, with what, in how many seconds, and the command that does it again.
+
+    Raises:
+        ParameterError: If a name is unknown or a value has another type, before anything runs.
+        NotebookError: If a cell stops; with its own message alone where the package refused something.
+    """
+    import nbformat  # noqa: PLC0415 - slow to import, and `batchtime --help` must not wait for it
+    import papermill  # noqa: PLC0415 - as above
+    from traitlets.config import Config  # noqa: PLC0415 - as above
+
+    root = _root(notebook)
+    with _converted(notebook) as executable:
+        known = {parameter.name: parameter for parameter in _parameters(executable)}
+        values = dict(parameters)
+        for name, value in values.items():
+            listing = "; ".join(f"{p.name}: {p.kind} = {p.default!r}" for p in known.values())
+            if name not in known:
+                raise ParameterError(f"{notebook.name} has no parameter {name!r}; it has {listing or 'none'}")
+            known[name].check(value)
+        if "out_dir" in known and "out_dir" not in values:
+            values["out_dir"] = _shown(output.parent / "figures", root)
+        finished = executable.with_name("finished.ipynb")
+        start = time.perf_counter()
+        try:
+            papermill.execute_notebook(
+                executable,
+                finished,
+                values,
+                kernel_name="python3",
+                cwd=root,
+                progress_bar=sys.stderr.isatty(),
+                # Others on this machine cannot read along, and the kernel does not warn that they could.
+                config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+            )
+        except papermill.PapermillExecutionError as error:
+            raise NotebookError(_reason(notebook, error)) from error
+        node = nbformat.read(finished, as_version=4)
+        name = _shown(notebook, root)
+        options = "".join(f" -p {key} {quote(str(value))}" for key, value in parameters.items())
+        node.metadata["batchtime"] = {
+            "notebook": name,
+            "parameters": values,
+            "seconds": time.perf_counter() - start,
+            "command": f"batchtime rerun {name}{options} --out my-run",
+        }
+        del node.metadata["papermill"]  # names of temporary files, and what stands above
+        output.parent.mkdir(parents=True, exist_ok=True)
+        partial = output.with_name(f".{output.name}.partial")
+        nbformat.write(node, partial)
+        partial.replace(output)
+
+
+def render(executed: Path) -> Path:
+    """Render an executed notebook as a page of the book beside it, and return the page.
+
+    The page is built by the book's own configuration, so its glued numbers, formulas and citations are as in the
+    book; links to other pages of the book are left as text. What it loads lies beside it: it needs no network.
+
+    Raises:
+        NotebookError: If the page cannot be built.
+    """
+    import nbformat  # noqa: PLC0415 - slow to import, and `batchtime --help` must not wait for it
+
+    root = Path(__file__).resolve().parents[2]
+    source = nbformat.read(executed, as_version=4).metadata["batchtime"]["notebook"]
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        shutil.copytree(root / "book", here / "book", ignore=shutil.ignore_patterns("*.md", "runs", "_toc.yml"))
+        shutil.copy(root / "_config.yml", here)
+        (here / "notebooks").mkdir()
+        shutil.copy(root / source, here / "notebooks")
+        shutil.copy(executed, here / "book")
+        if (executed.parent / "figures").is_dir():
+            shutil.copytree(executed.parent / "figures", here / "book" / "figures")
+        (here / "book" / "_toc.yml").write_text(f"format: jb-article\nroot: {executed.stem}\n", encoding="utf-8")
+        jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
+        command = [jupyter_book, "build", "book", "--config", "_config.yml", "--path-output", ".", "-qq"]
+        built = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+        page = here / "_build" / "html" / f"{executed.stem}.html"
+        if built.returncode or not page.exists():
+            last = (built.stderr or built.stdout).strip().splitlines()[-1:]
+            raise NotebookError(f"{executed} could not be rendered: {' '.join(last)}")
+        for part in (page, *page.parent.glob("_*")):
+            if part.is_dir():
+                shutil.copytree(part, executed.parent / part.name, dirs_exist_ok=True)
+            elif part == page:
+                shutil.copy(part, executed.parent)
+    return executed.with_suffix(".html")
+
+
+def rerun(notebook: Path, parameters: Mapping[str, object], out: Path) -> Path:
+    """Execute a notebook into the folder `out`, render it there, and return the page.
+
+    Raises:
+        ParameterError: If `out` is part of the published book, or a parameter is refused.
+        NotebookError: If the notebook stops or cannot be rendered.
+    """
+    for published in (_root(notebook) / "book", _root(notebook) / "_build"):
+        inside = out.resolve().is_relative_to(published)
+        check(not inside, name="out", value=str(out), allowed=f"a folder outside {published.name}/, which is published")
+    executed = out / f"{notebook.stem}.ipynb"
+    execute(notebook, executed, parameters)
+    return render(executed)
+
+
+def _root(notebook: Path) -> Path:
+    """Return the top of the checkout that a notebook is in: notebooks run there, and name files from there."""
+    return notebook.resolve().parent.parent
+
+
+def _shown(path: Path, root: Path) -> str:
+    """Return a path as the book shows it: from the top of the checkout where it lies inside."""
+    path = path.resolve()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+@contextmanager
+def _converted(notebook: Path) -> Iterator[Path]:
+    """Convert a notebook from text to the form that papermill reads, in a folder that goes away."""
+    import jupytext  # noqa: PLC0415 - slow to import, and `batchtime --help` must not wait for it
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            node = jupytext.read(notebook)
+        except (OSError, ValueError) as error:
+            raise NotebookError(f"{notebook} cannot be read as a notebook: {error}") from error
+        executable = Path(folder) / f"{notebook.stem}.ipynb"
+        jupytext.write(node, executable)
+        yield executable
+
+
+def _parameters(executable: Path) -> list[Parameter]:
+    """Return the parameters of a converted notebook."""
+    import papermill  # noqa: PLC0415 - slow to import, and `batchtime --help` must not wait for it
+
+    def default(source: str) -> object:
+        try:
+            return ast.literal_eval(source)
+        except (SyntaxError, ValueError):
+            return None  # an expression: any value may replace it
+
+    found: Mapping[str, Mapping[str, Any]] = papermill.inspect_notebook(executable)
+    return [
+        Parameter(
+            name=name,
+            default=default(entry["default"]),
+            help=entry["help"],
+            kind=type(default(entry["default"])).__name__
+            if entry["inferred_type_name"] == "None"
+            else entry["inferred_type_name"],
+        )
+        for name, entry in found.items()
+    ]
+
+
+def _reason(notebook: Path, error: Any) -> str:
+    """Return why a notebook stopped: the message alone where the package refused something."""
+    package = Path(__file__).parent.glob("*.py")
+    own = any(re.search(rf"^class {error.ename}\(", path.read_text(encoding="utf-8"), re.MULTILINE) for path in package)
+    if own:
+        return str(error.evalue)
+    line = error.source.strip().splitlines()[0] if error.source.strip() else ""
+    return f"{notebook.name}, cell {error.exec_count} ({line} ...) stopped: {error.ename}: {error.evalue}"

@@ -18,6 +18,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from batchtime.provenance import ROOT
 from batchtime.records import BatchtimeError, ParameterError, check
 
 
@@ -53,7 +54,7 @@ def find_notebook(name: str) -> Path:
     Raises:
         ParameterError: If there is none; it lists what there is.
     """
-    folder = Path(__file__).resolve().parents[2] / "notebooks"
+    folder = ROOT / "notebooks"
     candidates = [Path(name), folder / name, folder / f"{name}.md"]
     found = [path for path in candidates if path.is_file()]
     names = ", ".join(sorted(path.stem for path in folder.glob("*.md")))
@@ -102,7 +103,6 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object]) -> N
     import papermill  # noqa: PLC0415 - as above
     from traitlets.config import Config  # noqa: PLC0415 - as above
 
-    root = _root(notebook)
     with _converted(notebook) as executable:
         known = {parameter.name: parameter for parameter in _parameters(executable)}
         values = dict(parameters)
@@ -112,7 +112,7 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object]) -> N
                 raise ParameterError(f"{notebook.name} has no parameter {name!r}; it has {listing or 'none'}")
             known[name].check(value)
         if "out_dir" in known and "out_dir" not in values:
-            values["out_dir"] = _shown(output.parent / "figures", root)
+            values["out_dir"] = _shown(output.parent / "figures")
         finished = executable.with_name("finished.ipynb")
         start = time.perf_counter()
         try:
@@ -121,7 +121,7 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object]) -> N
                 finished,
                 values,
                 kernel_name="python3",
-                cwd=root,
+                cwd=ROOT,
                 progress_bar=sys.stderr.isatty(),
                 # Others on this machine cannot read along, and the kernel does not warn that they could.
                 config=Config({"KernelManager": {"transport_encryption": "auto"}}),
@@ -129,7 +129,7 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object]) -> N
         except papermill.PapermillExecutionError as error:
             raise NotebookError(_reason(notebook, error)) from error
         node = nbformat.read(finished, as_version=4)
-        name = _shown(notebook, root)
+        name = _shown(notebook)
         options = "".join(f" -p {key} {quote(str(value))}" for key, value in parameters.items())
         node.metadata["batchtime"] = {
             "notebook": name,
@@ -155,14 +155,13 @@ def render(executed: Path) -> Path:
     """
     import nbformat  # noqa: PLC0415 - slow to import, and `batchtime --help` must not wait for it
 
-    root = Path(__file__).resolve().parents[2]
     source = nbformat.read(executed, as_version=4).metadata["batchtime"]["notebook"]
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        shutil.copytree(root / "book", here / "book", ignore=shutil.ignore_patterns("*.md", "runs", "_toc.yml"))
-        shutil.copy(root / "_config.yml", here)
+        shutil.copytree(ROOT / "book", here / "book", ignore=shutil.ignore_patterns("*.md", "runs", "_toc.yml"))
+        shutil.copy(ROOT / "_config.yml", here)
         (here / "notebooks").mkdir()
-        shutil.copy(root / source, here / "notebooks")
+        shutil.copy(ROOT / source, here / "notebooks")
         shutil.copy(executed, here / "book")
         if (executed.parent / "figures").is_dir():
             shutil.copytree(executed.parent / "figures", here / "book" / "figures")
@@ -189,7 +188,7 @@ def rerun(notebook: Path, parameters: Mapping[str, object], out: Path) -> Path:
         ParameterError: If `out` is part of the published book, or a parameter is refused.
         NotebookError: If the notebook stops or cannot be rendered.
     """
-    for published in (_root(notebook) / "book", _root(notebook) / "_build"):
+    for published in (ROOT / "book", ROOT / "_build"):
         inside = out.resolve().is_relative_to(published)
         check(not inside, name="out", value=str(out), allowed=f"a folder outside {published.name}/, which is published")
     executed = out / f"{notebook.stem}.ipynb"
@@ -197,15 +196,10 @@ def rerun(notebook: Path, parameters: Mapping[str, object], out: Path) -> Path:
     return render(executed)
 
 
-def _root(notebook: Path) -> Path:
-    """Return the top of the checkout that a notebook is in: notebooks run there, and name files from there."""
-    return notebook.resolve().parent.parent
-
-
-def _shown(path: Path, root: Path) -> str:
+def _shown(path: Path) -> str:
     """Return a path as the book shows it: from the top of the checkout where it lies inside."""
     path = path.resolve()
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 @contextmanager

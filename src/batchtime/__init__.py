@@ -1,0 +1,1 @@
+"""Choose the mini-batch size that minimises the training time of stochastic gradient descent."""

@@ -1,0 +1,314 @@
+"""The command line: parse, call one function, print one result."""
+
+import argparse
+import json
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from batchtime.records import BatchtimeError
+
+if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
+    from batchtime.experiments import Experiment
+    from batchtime.store import Store
+
+Result = tuple[dict[str, object], str]
+"""What a verb found: as one JSON object, and as text for a person."""
+
+REFUSED = 2
+INTERRUPTED = 130
+
+
+class Refusal(BatchtimeError):
+    """The answer is no, for a reason that the message gives; the exit code is 2."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 for an error, 2 for a refusal, 130 for Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        found, text = options.verb(options)
+        print(json.dumps(found) if options.json else text)  # noqa: T201 - the one result
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _complain("stopped; what was recorded is whole: the same command goes on from there")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: nothing to tell
+        return 1
+    except Refusal as error:
+        _complain(str(error))
+        return REFUSED
+    except BatchtimeError as error:
+        _complain(str(error))
+        return 1
+    return 0
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _complain(message: str) -> None:
+    print(f"batchtime: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - one line on the command line
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    common.add_argument("--data", type=Path, metavar="FOLDER", help="data folder (default: data/ of the checkout)")
+    parser = argparse.ArgumentParser(
+        prog="batchtime",
+        description="Choose the mini-batch size that minimises SGD training time.",
+        epilog="Example: batchtime sweep digits-mlp && batchtime fit digits-mlp",
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, act: Callable[[argparse.Namespace], Result], summary: str, example: str) -> _Verb:
+        added = verbs.add_parser(
+            name,
+            parents=[common],
+            help=summary,
+            description=summary[:1].upper() + summary[1:] + ".",
+            epilog=f"Example: {example}",
+        )
+        added.set_defaults(verb=act)
+        return added
+
+    verb("workloads", _workloads, "list the named workloads", "batchtime workloads --json")
+
+    sweep = verb(
+        "sweep",
+        _sweep,
+        "train every run of a sweep that is not recorded yet",
+        'batchtime sweep digits-mlp --batch-sizes "[8, 32, 128]" --seeds 5',
+    )
+    sweep.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    sweep.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
+    _add_changes(sweep)
+
+    time = verb("time", _time, "measure seconds per update and fit its line", "batchtime time digits-mlp --repeats 50")
+    time.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    time.add_argument("--batch-sizes", metavar="LIST", help="sizes to time (default: the sweep's and sizes between)")
+    time.add_argument("--repeats", type=_count, default=50, metavar="N", help="durations a size (default: 50)")
+    time.add_argument("--allow-busy", action="store_true", help="record and fit also where other programs interfered")
+    time.add_argument("--record", action="store_true", help="write to the published timings instead of the cache")
+
+    fit = verb(
+        "fit",
+        _fit,
+        "fit N(M) = n_inf + alpha / M to recorded runs, or to a table of one's own",
+        "batchtime fit measurements.csv --json",
+    )
+    fit.add_argument("source", metavar="NAME|FILE.csv", help="a named sweep, or columns batch_size,updates[,seed,...]")
+    _add_changes(fit)
+
+    rerun = verb(
+        "rerun",
+        _rerun,
+        "execute a notebook of the book with other parameters, and render its page",
+        'batchtime rerun inverse-law -p workload digits-mlp -p batch_sizes "[4, 16, 64]" --out my-run',
+    )
+    rerun.add_argument("notebook", metavar="NOTEBOOK", help="its name in notebooks/, or a path")
+    rerun.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    rerun.add_argument("--out", type=Path, metavar="FOLDER", help="where the notebook and its page are written")
+    rerun.add_argument("--list", action="store_true", help="list the parameters with type and default; run nothing")
+    return parser
+
+
+_Verb = argparse.ArgumentParser
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--learning-rate", metavar="RATE", help="step size instead of the named sweep's")
+    parser.add_argument("--target", metavar="VALUE", help="target instead of the named sweep's, in the metric's unit")
+    parser.add_argument("--batch-sizes", metavar="LIST", help='for instance "[8, 32, 128]"')
+    parser.add_argument("--seeds", metavar="N|LIST", help="how many seeds, from 0; or a list of them")
+    parser.add_argument("--record", action="store_true", help="write to the published runs instead of the cache")
+
+
+def _count(text: str) -> int:
+    value = int(text) if text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def _store(options: argparse.Namespace) -> "Store":
+    from batchtime.store import Store, data_folder
+
+    return Store(options.data or data_folder(), recording=getattr(options, "record", False))
+
+
+def _changed(options: argparse.Namespace, name: str) -> "Experiment":
+    from batchtime.experiments import experiment
+
+    return experiment(name).changed(
+        learning_rate=options.learning_rate,
+        target=options.target,
+        batch_sizes=options.batch_sizes,
+        seeds=options.seeds,
+    )
+
+
+def _bar(what: str) -> Callable[[int, int], None]:
+    """Return a callback that draws a progress bar on stderr, where somebody is looking."""
+    from tqdm import tqdm
+
+    bar = tqdm(desc=what, unit="run", file=sys.stderr, disable=None, leave=False)
+
+    def progress(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return progress
+
+
+def _workloads(_options: argparse.Namespace) -> Result:
+    from batchtime.experiments import EXPERIMENTS
+
+    found: dict[str, object] = {}
+    lines = []
+    for name, known in EXPERIMENTS.items():
+        setting = known.sweep.setting
+        found[name] = {
+            "summary": known.summary,
+            "metric": setting.workload.target.metric,
+            "target": setting.workload.target.value,
+            "learning_rate": setting.learning_rate.maximum,
+            "batch_sizes": known.sweep.batch_sizes,
+            "seeds": len(known.sweep.seeds),
+        }
+        lines.append(f"{name:18}{known.summary}")
+    return found, "\n".join(lines)
+
+
+def _sweep(options: argparse.Namespace) -> Result:
+    from batchtime.sweep import complete
+
+    chosen = _changed(options, options.name)
+    store = _store(options)
+    records = complete(
+        chosen.sweep, name=chosen.name, store=store, workers=options.workers, progress=_bar(f"sweep {chosen.name}")
+    )
+    outcomes = [record.outcome.status for record in records]
+    counts = {status: outcomes.count(status) for status in ("reached", "censored", "diverged")}
+    cpu = math.fsum(record.cost.cpu_seconds for record in records)
+    evaluation = math.fsum(record.cost.evaluation_cpu_seconds for record in records) / cpu
+    found = {
+        "name": chosen.name,
+        "n_runs": len(records),
+        **{f"n_{status}": count for status, count in counts.items()},
+        "cpu_seconds": cpu,
+        "evaluation_share": evaluation,
+        "file": str(store.runs_file(chosen.name)),
+    }
+    text = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return found, (
+        f"{chosen.name}: {len(records)} runs recorded ({text}); "
+        f"{cpu:.0f} s of CPU, {evaluation:.1%} of it for evaluation"
+    )
+
+
+def _time(options: argparse.Namespace) -> Result:
+    from batchtime.experiments import experiment, timed_batch_sizes
+    from batchtime.fit import fit_update_time
+    from batchtime.store import writing
+    from batchtime.timing import time_updates
+
+    chosen = experiment(options.name)
+    sizes = timed_batch_sizes(chosen, options.batch_sizes)
+    record = time_updates(
+        chosen.workload, batch_sizes=sizes, repeats=options.repeats, progress=_bar(f"time {chosen.name}")
+    )
+    ratio = max(timing.wall_over_cpu for timing in record.timings)
+    if ratio > BUSY and not options.allow_busy:
+        raise Refusal(
+            f"this machine was busy: an update took {ratio:.2f} times its CPU time (allowed: {BUSY}); nothing was "
+            "recorded: stop other programs and measure again, or say --allow-busy"
+        )
+    fitted = fit_update_time(record.timings, allow_busy=options.allow_busy)
+    path = _store(options).timings_file(chosen.name)
+    with writing(path) as writer:
+        writer.append(record)
+    time = fitted.update_time
+    found = {
+        "name": chosen.name,
+        "fixed_seconds": time.fixed_seconds,
+        "seconds_per_example": time.seconds_per_example,
+        "largest_deviation": fitted.largest_deviation,
+        "wall_over_cpu": ratio,
+        "batch_sizes": sizes,
+        "file": str(path),
+    }
+    return found, (
+        f"{chosen.name}: {time.fixed_seconds * 1e6:.4g} us an update and {time.seconds_per_example * 1e6:.4g} us an "
+        f"example; medians within {fitted.largest_deviation:.1%} of that line; wall/CPU {ratio:.2f}"
+    )
+
+
+BUSY = 1.1
+"""Wall / CPU time above which other programs took part of the processor."""
+
+
+def _fit(options: argparse.Namespace) -> Result:
+    from batchtime.fit import FitError, fit_inverse_law
+    from batchtime.store import read_observations
+
+    if options.source.endswith(".csv") or Path(options.source).is_file():
+        name, seen = options.source, read_observations(Path(options.source))
+    else:
+        chosen = _changed(options, options.source)
+        wanted = set(chosen.sweep.runs())
+        records = {record.spec: record for record in _store(options).runs(chosen.name) if record.spec in wanted}
+        if not records:
+            raise FitError(f"no run of {chosen.name} with these parameters is recorded; do `batchtime sweep` first")
+        name, seen = chosen.name, chosen.fit_observations(list(records.values()))
+    fitted = fit_inverse_law(seen)
+    law, intervals = fitted.law, fitted.intervals
+    quantities = {"n_inf": law.n_inf, "alpha": law.alpha, "critical_batch_size": law.critical_batch_size}
+    pairs = {quantity: getattr(intervals, quantity) for quantity in quantities}
+    found = {
+        "source": name,
+        **{quantity: value if math.isfinite(value) else None for quantity, value in quantities.items()},
+        "intervals": pairs,
+        "spread": fitted.spread,
+        "leave_one_out_error": fitted.leave_one_out_error,
+        "r2_examples": fitted.r2_examples,
+        "n_runs": fitted.n_runs,
+        "n_censored": fitted.n_censored,
+        "batch_sizes": fitted.batch_sizes,
+        "warnings": fitted.warnings,
+    }
+    units = {"n_inf": "updates", "alpha": "examples", "critical_batch_size": "examples"}
+    lines = [f"{name}: {fitted.n_runs} runs at {len(fitted.batch_sizes)} batch sizes, {fitted.n_censored} censored"]
+    for quantity, value in quantities.items():
+        low, high = ("open" if side is None else f"{side:.4g}" for side in pairs[quantity])
+        lines.append(f"  {quantity:20}{value:10.4g} {units[quantity]:9} 95 % interval {low} to {high}")
+    if fitted.leave_one_out_error is not None:
+        lines.append(f"  a batch size left out is predicted to within {fitted.leave_one_out_error:.1%} (rms)")
+    lines += [f"  warning: {warning}" for warning in fitted.warnings]
+    return found, "\n".join(lines)
+
+
+def _rerun(options: argparse.Namespace) -> Result:
+    from batchtime import rerun
+    from batchtime.records import check
+
+    notebook = rerun.find_notebook(options.notebook)
+    if options.list:
+        known = rerun.describe(notebook)
+        listing = {p.name: {"type": p.kind, "default": p.default, "help": p.help} for p in known}
+        return {"notebook": str(notebook), "parameters": listing}, "\n".join(
+            f"{p.name}: {p.kind} = {p.default!r}  {p.help}" for p in known
+        )
+    check(options.out is not None, name="--out", value=None, allowed="a folder outside the published book")
+    page = rerun.rerun(notebook, rerun.parse(options.parameters), options.out)
+    return {"page": str(page), "notebook": str(page.with_suffix(".ipynb"))}, str(page)

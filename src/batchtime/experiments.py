@@ -1,0 +1,198 @@
+"""The book's named sweeps: which runs, which batch sizes are sealed, and how a reader may change them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import msgspec
+
+from batchtime.records import (
+    EvaluationGrid,
+    LearningRate,
+    Observation,
+    ParameterError,
+    RunRecord,
+    Setting,
+    SweepSpec,
+    Target,
+    Workload,
+    check,
+    observations,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A sweep with its plan of analysis, fixed before its runs were seen.
+
+    Args:
+        name: Names the sweep on the command line and its files in the data folder.
+        summary: One line for a reader.
+        sweep: The runs.
+        sealed: Batch sizes kept out of the fit and predicted by it.
+        below_pole: Batch sizes at which, at this learning rate, theory and pilot runs expect no law to hold; run and
+            shown, not fitted.
+    """
+
+    name: str
+    summary: str
+    sweep: SweepSpec
+    sealed: tuple[int, ...] = ()
+    below_pole: tuple[int, ...] = ()
+
+    @property
+    def workload(self) -> Workload:
+        """What is trained."""
+        return self.sweep.setting.workload
+
+    @property
+    def fitted(self) -> tuple[int, ...]:
+        """Batch sizes that the law is fitted to."""
+        return tuple(m for m in self.sweep.batch_sizes if m not in self.sealed + self.below_pole)
+
+    def fit_observations(self, records: Sequence[RunRecord]) -> list[Observation]:
+        """Return what is fitted: the runs at the batch sizes that are neither sealed nor below the pole."""
+        return observations([record for record in records if record.batch_size in self.fitted])
+
+    def changed(
+        self,
+        *,
+        learning_rate: float | str | None = None,
+        target: float | str | None = None,
+        batch_sizes: Sequence[int] | str | None = None,
+        seeds: Sequence[int] | int | str | None = None,
+    ) -> "Experiment":
+        """Return this experiment with other parameters; None keeps what it has.
+
+        Values may be text, as they come from a command line: "[8, 16]" or "0.1".
+
+        Args:
+            learning_rate: Step size, more than 0.
+            target: Threshold in the unit of this workload's metric.
+            batch_sizes: Distinct whole numbers; all of them are fitted, unless this experiment seals them.
+            seeds: How many seeds, counted from 0; or the list of them.
+
+        Raises:
+            ParameterError: If a value is not allowed; it names the parameter, the value and what is.
+        """
+        setting = self.sweep.setting
+        sweep = self.sweep
+        if learning_rate is not None:
+            rate = _convert(learning_rate, float, name="learning_rate", allowed="a finite number more than 0")
+            setting = replace(setting, learning_rate=replace(setting.learning_rate, maximum=rate))
+        if target is not None:
+            value = _convert(target, float, name="target", allowed="a number in the unit of the metric")
+            goal = replace(setting.workload.target, value=value)
+            setting = replace(setting, workload=replace(setting.workload, target=goal))
+        if batch_sizes is not None:
+            allowed = "a list of distinct whole numbers, each at least 1, for instance [8, 32, 128]"
+            sizes = _convert(batch_sizes, list[int], name="batch_sizes", allowed=allowed)
+            sweep = replace(sweep, batch_sizes=tuple(sizes))
+        if seeds is not None:
+            allowed = "how many seeds (a whole number, at least 1), or a list of distinct seeds"
+            given = _convert(seeds, int | list[int], name="seeds", allowed=allowed)
+            check(given != 0, name="seeds", value=seeds, allowed=allowed)
+            sweep = replace(sweep, seeds=tuple(range(given)) if isinstance(given, int) else tuple(given))
+        return replace(self, sweep=replace(sweep, setting=setting))
+
+
+def _convert(value: object, kind: type, *, name: str, allowed: str) -> object:
+    try:
+        read = msgspec.json.decode(value) if isinstance(value, str) else value
+        return msgspec.convert(read, kind)
+    except msgspec.MsgspecError as error:
+        raise ParameterError(f"{name} = {value!r} is not allowed; allowed: {allowed}") from error
+
+
+def experiment(name: str) -> Experiment:
+    """Return a named experiment.
+
+    Raises:
+        ParameterError: If there is none of this name.
+    """
+    check(name in EXPERIMENTS, name="workload", value=name, allowed=", ".join(EXPERIMENTS))
+    return EXPERIMENTS[name]
+
+
+def timed_batch_sizes(chosen: Experiment, given: str | None = None) -> tuple[int, ...]:
+    """Return the batch sizes at which an experiment's updates are timed.
+
+    Without `given`: those of its sweep from 1 up to the largest, and a size between each two neighbours, so that not all
+    of them are powers of two.
+
+    Raises:
+        ParameterError: If `given` is no list of batch sizes.
+    """
+    if given is not None:
+        return chosen.changed(batch_sizes=given).sweep.batch_sizes
+    swept = sorted({1, *chosen.sweep.batch_sizes})
+    between = {low + (high - low) // 2 for low, high in pairwise(swept)}
+    return tuple(sorted(between | set(swept)))
+
+
+_ALL = (
+    Experiment(
+        name="digits-mlp",
+        summary="scikit-learn's embedded 8 x 8 digits, a 64-64-10 perceptron: needs no download",
+        sweep=SweepSpec(
+            setting=Setting(
+                workload=Workload(
+                    name="digits-mlp",
+                    dataset="digits",
+                    model="mlp",
+                    target=Target(metric="error", value=0.08, hold=3),
+                ),
+                learning_rate=LearningRate(maximum=0.1),
+                max_updates=10_000,
+                grid=EvaluationGrid(ratio=1.05, stride=5, near=3.0),
+            ),
+            batch_sizes=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+            seeds=tuple(range(10)),
+        ),
+        sealed=(8, 128),
+        below_pole=(1,),
+    ),
+    Experiment(
+        name="mnist-lenet",
+        summary="MNIST's 59,000 training images, a LeNet with strided convolutions, to 6 % validation error",
+        sweep=SweepSpec(
+            setting=Setting(
+                workload=Workload(
+                    name="mnist-lenet",
+                    dataset="mnist",
+                    model="lenet",
+                    target=Target(metric="error", value=0.06, hold=3),
+                ),
+                learning_rate=LearningRate(maximum=0.02),
+                max_updates=20_000,
+                grid=EvaluationGrid(ratio=1.05, stride=5, near=3.0),
+            ),
+            batch_sizes=(1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 96, 128, 256, 512),
+            seeds=tuple(range(20)),
+        ),
+        sealed=(6, 96),
+        below_pole=(1,),
+    ),
+    Experiment(
+        name="noisy-quadratic",
+        summary="an isotropic quadratic with additive noise, whose updates are known in closed form",
+        sweep=SweepSpec(
+            setting=Setting(
+                workload=Workload(
+                    name="noisy-quadratic",
+                    dataset="gaussian-noise",
+                    model="position",
+                    target=Target(metric="loss", value=0.05),
+                ),
+                learning_rate=LearningRate(maximum=0.05, half_batch_size=16),
+                max_updates=20_000,
+                grid=EvaluationGrid(ratio=1.02, stride=1),
+            ),
+            batch_sizes=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+            seeds=tuple(range(10)),
+        ),
+        sealed=(8, 128),
+    ),
+)
+
+EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}

@@ -1,0 +1,57 @@
+"""Say where a result comes from: commit, versions, machine, date."""
+
+import functools
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from batchtime.records import Provenance
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Top of the checkout, or some other folder where the package is installed without one."""
+
+
+def provenance(*, threads: int, device: str = "cpu") -> Provenance:
+    """Describe this code on this machine, now.
+
+    Args:
+        threads: Threads that each operation may use.
+        device: Where the operations run, as torch names it.
+    """
+    commit, dirty = _checkout()
+    versions = {name: metadata.version(name) for name in ("batchtime", "torch", "numpy")}
+    return Provenance(
+        commit=commit,
+        dirty=dirty,
+        versions={"python": platform.python_version(), **versions},
+        cpu=_cpu(),
+        threads=threads,
+        device=device,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+@functools.cache
+def _checkout() -> tuple[str | None, bool | None]:
+    """Return the commit of the checkout and whether its package differs from it; None where there is no checkout."""
+    git = ["git", "-C", str(ROOT)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changes = subprocess.run([*git, "status", "--porcelain", "src"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+    return commit, changes.stdout != ""
+
+
+@functools.cache
+def _cpu() -> str:
+    """Return the processor's name and the number of processors."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name} ({max(len(names), 1)} processors)"

@@ -1,0 +1,440 @@
+"""Frozen values of the method, and the formulas that they mean.
+
+Everything that the other modules hand to each other is defined here: what a run is (`RunSpec`), what came of it
+(`RunRecord`), the law that describes many of them (`InverseLaw`) and the time that follows (`TrainingTime`).
+Symbols: M batch size in examples, N updates to the target, t seconds per update, T seconds to the target.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Scalars = TypeVar("Scalars", float, Array)
+Metric = Literal["error", "loss"]
+
+PROTOCOL_VERSION = 1
+"""Part of every `RunSpec`: raise it with any code change that changes what a run records."""
+
+
+class BatchtimeError(Exception):
+    """A problem told in one line: what is wrong, the value, and the remedy."""
+
+
+class ParameterError(BatchtimeError):
+    """A value outside of what is allowed; the message names the parameter, the value and the allowed range."""
+
+
+def check(condition: bool, *, name: str, value: object, allowed: str) -> None:
+    """Refuse a value in one line.
+
+    Raises:
+        ParameterError: If `condition` is false.
+    """
+    if not condition:
+        raise ParameterError(f"{name} = {value!r} is not allowed; allowed: {allowed}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The event that ends a run: `metric` at or below `value` at `hold` successive evaluations.
+
+    Args:
+        metric: "error" (fraction of validation examples, 0 to 1) or "loss" (nats, mean over validation examples).
+        value: Threshold, in the metric's unit.
+        hold: Number of successive evaluations that must be at or below the threshold.
+    """
+
+    metric: Metric
+    value: float
+    hold: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds in a wrong unit."""
+        check(self.metric in ("error", "loss"), name="metric", value=self.metric, allowed="error, loss")
+        if self.metric == "error":
+            allowed = "an error is a fraction of examples, more than 0 and less than 1"
+            check(0 < self.value < 1, name="target", value=self.value, allowed=allowed)
+        allowed = "a loss is in nats, finite and more than 0"
+        check(0 < self.value < math.inf, name="target", value=self.value, allowed=allowed)
+        check(self.hold >= 1, name="hold", value=self.hold, allowed="a whole number of evaluations, at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What is trained: a data set and a model, by the names that `workloads` knows, to a target."""
+
+    name: str
+    dataset: str
+    model: str
+    target: Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningRate:
+    """Step size as a function of the batch size, constant over a run.
+
+    eta(M) = maximum / (1 + half_batch_size / M): the same for every batch size where `half_batch_size` is 0, and
+    the harmonic rate of the theory chapter otherwise (it halves at M = `half_batch_size`).
+    """
+
+    maximum: float
+    half_batch_size: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse rates that cannot train."""
+        allowed = "a finite number more than 0"
+        check(0 < self.maximum < math.inf, name="learning_rate", value=self.maximum, allowed=allowed)
+        allowed = "a finite number of examples, at least 0"
+        check(0 <= self.half_batch_size < math.inf, name="half_batch_size", value=self.half_batch_size, allowed=allowed)
+
+    def at(self, batch_size: int) -> float:
+        """Return the step size used at this batch size."""
+        return self.maximum / (1 + self.half_batch_size / batch_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationGrid:
+    """When a run is evaluated: a geometric grid in updates, the same for every batch size.
+
+    Far from the target only every `stride`-th point is evaluated; from the first evaluation within `near` times the
+    target on, every point is. The rule looks at nothing but the evaluations so far, so the interval that a run
+    reports stays honest: it is wider where the metric fell from far to below the target between two coarse points.
+
+    Args:
+        ratio: Quotient of successive points, more than 1.
+        stride: Points from one coarse evaluation to the next.
+        near: Factor of the target value below which every point is evaluated.
+    """
+
+    ratio: float = 1.05
+    stride: int = 4
+    near: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse grids that stand still."""
+        check(1 < self.ratio <= 2, name="ratio", value=self.ratio, allowed="more than 1 and at most 2")
+        check(self.stride >= 1, name="stride", value=self.stride, allowed="a whole number, at least 1")
+        check(self.near >= 1, name="near", value=self.near, allowed="at least 1")
+
+    def points(self, max_updates: int) -> list[int]:
+        """Return the grid from 1 to `max_updates` updates, both included, strictly increasing."""
+        count = math.ceil(math.log(max_updates) / math.log(self.ratio)) if max_updates > 1 else 0
+        return sorted({min(max_updates, round(self.ratio**k)) for k in range(count + 1)} | {max_updates})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Everything that the runs of one sweep share."""
+
+    workload: Workload
+    learning_rate: LearningRate
+    max_updates: int
+    grid: EvaluationGrid = EvaluationGrid()
+    protocol_version: int = PROTOCOL_VERSION
+
+    def __post_init__(self) -> None:
+        """Refuse an empty budget."""
+        check(self.max_updates >= 1, name="max_updates", value=self.max_updates, allowed="a whole number, at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """One run, completely: two equal specs give the same record on one class of machine."""
+
+    setting: Setting
+    batch_size: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSpec:
+    """A grid of runs: every batch size with every seed, so that batch sizes are paired by seed."""
+
+    setting: Setting
+    batch_sizes: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse grids with nothing in them, or with the same run twice."""
+        allowed = "a list of distinct whole numbers, each at least 1"
+        sizes = self.batch_sizes
+        valid = len(sizes) > 0 and len(set(sizes)) == len(sizes) and min(sizes) >= 1
+        check(valid, name="batch_sizes", value=list(sizes), allowed=allowed)
+        allowed = "a list of distinct whole numbers, each at least 0"
+        valid = len(self.seeds) > 0 and len(set(self.seeds)) == len(self.seeds) and min(self.seeds) >= 0
+        check(valid, name="seeds", value=list(self.seeds), allowed=allowed)
+
+    def runs(self) -> list[RunSpec]:
+        """Return every run of the grid, by batch size and then by seed."""
+        return [RunSpec(setting=self.setting, batch_size=m, seed=s) for m in self.batch_sizes for s in self.seeds]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluations:
+    """Every evaluation of a run, in columns.
+
+    Args:
+        updates: Updates done at each evaluation, strictly increasing.
+        metrics: For each metric its value at each evaluation; None where it was not finite.
+    """
+
+    updates: tuple[int, ...]
+    metrics: Mapping[str, tuple[float | None, ...]]
+
+    def outcome(self, target: Target) -> "Outcome":
+        """Return the updates at which `target` was reached, as the interval between two evaluations.
+
+        Reached means: at or below the target at this and the following `hold - 1` evaluations.
+        """
+        values = self.metrics[target.metric]
+        held = 0
+        for position, value in enumerate(values):
+            held = held + 1 if value is not None and value <= target.value else 0
+            if held == target.hold:
+                first = position - target.hold + 1
+                lower = self.updates[first - 1] if first > 0 else 0
+                return Outcome(status="reached", lower=lower, upper=self.updates[first])
+        # `held` evaluations at the end are at or below: what is known is only that the ones before them were not.
+        above = len(values) - held
+        last = self.updates[above - 1] if above > 0 else 0
+        diverged = bool(values) and values[-1] is None
+        return Outcome(status="diverged" if diverged else "censored", lower=last, upper=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What is known of the updates N of one run: lower < N <= upper; no upper bound where it never got there.
+
+    "censored": the budget was spent first. "diverged": the loss stopped being finite.
+    """
+
+    status: Literal["reached", "censored", "diverged"]
+    lower: int
+    upper: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a run cost: wall and thread-CPU seconds, the CPU seconds of it spent evaluating, examples trained on."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    evaluation_cpu_seconds: float
+    examples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a record comes from: code, versions, machine, date (UTC, ISO 8601)."""
+
+    commit: str | None
+    dirty: bool | None
+    versions: Mapping[str, str]
+    cpu: str
+    threads: int
+    device: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One finished run: its spec (setting, batch size, seed), what came of it, what it cost, where it comes from."""
+
+    setting: Setting
+    batch_size: int
+    seed: int
+    outcome: Outcome
+    evaluations: Evaluations
+    cost: Cost
+    provenance: Provenance
+
+    @property
+    def spec(self) -> RunSpec:
+        """The run that was asked for: equal specs are the same run."""
+        return RunSpec(setting=self.setting, batch_size=self.batch_size, seed=self.seed)
+
+    def at(self, target: Target) -> "RunRecord":
+        """Return the same run read at another target, from its kept evaluations."""
+        setting = replace(self.setting, workload=replace(self.setting.workload, target=target))
+        return replace(self, setting=setting, outcome=self.evaluations.outcome(target))
+
+    def observation(self) -> "Observation":
+        """Return what the fit needs of this run."""
+        return Observation(
+            batch_size=self.batch_size, lower=self.outcome.lower, upper=self.outcome.upper, seed=self.seed
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Updates to the target seen at one batch size.
+
+    lower < N <= upper; exact where lower == upper; not reached within `lower` updates where `upper` is None.
+    """
+
+    batch_size: float
+    lower: float
+    upper: float | None
+    seed: int | None = None
+
+    @property
+    def censored(self) -> bool:
+        """Whether the target was not reached."""
+        return self.upper is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InverseLaw:
+    """Mean updates to the target N(M) = n_inf + alpha / M.
+
+    Args:
+        n_inf: Updates that remain however large the batch; 0 if the law is alpha / M alone.
+        alpha: Examples needed in the limit of small batches.
+    """
+
+    n_inf: float
+    alpha: float
+
+    def updates(self, batch_size: Scalars) -> Scalars:
+        """Return the mean updates N at a batch size (a number, or an array of any shape)."""
+        return self.n_inf + self.alpha / batch_size
+
+    def examples(self, batch_size: Scalars) -> Scalars:
+        """Return the examples trained on, E = N M = alpha + n_inf M: a straight line in M."""
+        return self.alpha + self.n_inf * batch_size
+
+    @property
+    def critical_batch_size(self) -> float:
+        """Batch size alpha / n_inf at which both terms are equal."""
+        return self.alpha / self.n_inf if self.n_inf > 0 else math.inf
+
+
+Interval = tuple[float | None, float | None]
+"""A 95 % interval; None where the data leave that side open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LawIntervals:
+    """Profile-likelihood intervals, 95 %."""
+
+    n_inf: Interval
+    alpha: Interval
+    critical_batch_size: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LawFit:
+    """An inverse law fitted to runs, with what is known of its uncertainty and quality.
+
+    Args:
+        law: Point estimate.
+        spread: Standard deviation of log N between runs at one batch size.
+        intervals: 95 % profile-likelihood intervals.
+        r2_examples: R^2 of the mean examples E against M over batch sizes that all reached; None below 3 of them.
+        leave_one_out_error: Root mean square, over batch sizes, of the relative error in the mean updates predicted
+            by a fit without that batch size; None where too few batch sizes are left.
+        n_runs: Runs used, censored ones included.
+        n_censored: Runs that did not reach the target.
+        batch_sizes: Batch sizes used, increasing.
+        warnings: What a reader should know before trusting the numbers, one sentence each.
+    """
+
+    law: InverseLaw
+    spread: float
+    intervals: LawIntervals
+    r2_examples: float | None
+    leave_one_out_error: float | None
+    n_runs: int
+    n_censored: int
+    batch_sizes: tuple[float, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateTiming:
+    """Durations of single updates at one batch size, every repeat kept: wall and thread-CPU seconds, paired."""
+
+    batch_size: int
+    wall_seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Median wall seconds per update."""
+        return float(np.median(self.wall_seconds))
+
+    @property
+    def wall_over_cpu(self) -> float:
+        """Median of wall / CPU: 1 on a quiet machine."""
+        return float(np.median(np.divide(self.wall_seconds, self.cpu_seconds)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimingRecord:
+    """The update timings of one workload on one machine, measured in one session."""
+
+    workload: str
+    timings: tuple[UpdateTiming, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateTime:
+    """Seconds per update t(M) = fixed_seconds + seconds_per_example M."""
+
+    fixed_seconds: float
+    seconds_per_example: float
+
+    def seconds(self, batch_size: Scalars) -> Scalars:
+        """Return the seconds of one update at a batch size (a number, or an array of any shape)."""
+        return self.fixed_seconds + self.seconds_per_example * batch_size
+
+    @property
+    def break_even_batch_size(self) -> float:
+        """Batch size at which the fixed cost is half of an update: the machine's own batch size."""
+        return self.fixed_seconds / self.seconds_per_example
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingTime:
+    """Mean seconds to the target T(M) = N(M) t(M)."""
+
+    law: InverseLaw
+    update_time: UpdateTime
+
+    def seconds(self, batch_size: Scalars) -> Scalars:
+        """Return the mean seconds to the target at a batch size (a number, or an array of any shape)."""
+        return self.law.updates(batch_size) * self.update_time.seconds(batch_size)
+
+    @property
+    def optimal_batch_size(self) -> float:
+        """Batch size of the least training time: geometric mean of the algorithm's and the machine's batch size."""
+        return math.sqrt(self.law.critical_batch_size * self.update_time.break_even_batch_size)
+
+    @property
+    def least_seconds(self) -> float:
+        """Training time at the optimal batch size."""
+        waiting = math.sqrt(self.law.n_inf * self.update_time.fixed_seconds)
+        working = math.sqrt(self.law.alpha * self.update_time.seconds_per_example)
+        return (waiting + working) ** 2
+
+    def within(self, excess: float) -> tuple[float, float]:
+        """Return the batch sizes between which T(M) is at most (1 + excess) times the least.
+
+        T(k M_opt) / T_min = 1 + rho (k + 1/k - 2) with rho = s / T_min, s = sqrt(n_inf alpha delta gamma).
+        """
+        time = self.update_time
+        product = self.law.n_inf * self.law.alpha * time.fixed_seconds * time.seconds_per_example
+        half = 1 + excess * self.least_seconds / math.sqrt(product) / 2
+        factor = half + math.sqrt(half * half - 1)
+        return self.optimal_batch_size / factor, self.optimal_batch_size * factor
+
+
+def observations(records: Sequence[RunRecord]) -> list[Observation]:
+    """Return what the fit needs of each run."""
+    return [record.observation() for record in records]

@@ -1,0 +1,123 @@
+"""Complete a grid of runs, resumably, on any executor."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+
+from batchtime.records import BatchtimeError, RunRecord, RunSpec, SweepSpec
+from batchtime.store import Store, writing
+
+
+class SweepError(BatchtimeError):
+    """A sweep stopped before its end; the message says what is recorded and how to go on."""
+
+
+def missing_runs(sweep: SweepSpec, recorded: list[RunRecord]) -> list[RunSpec]:
+    """Return the runs of a sweep that are not recorded yet, the longest first, so that no worker is left waiting."""
+    done = {record.spec for record in recorded}
+    return sorted((spec for spec in sweep.runs() if spec not in done), key=lambda spec: -spec.batch_size)
+
+
+def complete(
+    sweep: SweepSpec,
+    *,
+    name: str,
+    store: Store,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[RunRecord]:
+    """Return the records of every run of a sweep, in the sweep's order, training those that are not recorded.
+
+    Each record is on the disk before the next one is asked for, so that a sweep that is stopped in any way loses the
+    runs in flight and no other; calling this again goes on from there. Nothing is imported or started that trains
+    where nothing is missing.
+
+    Args:
+        sweep: The grid.
+        name: Under which name the runs are recorded.
+        store: Where they are recorded.
+        workers: Processes to train in, one thread each; None for one a processor.
+        executor: Where to run instead, for instance a Dask client's; it must be able to import this package.
+        progress: Called with the runs done and the runs of the sweep, first with what was recorded.
+
+    Raises:
+        SweepError: If a worker died.
+        StoreError: If records cannot be read or written.
+    """
+    if not missing_runs(sweep, store.runs(name)):
+        return _in_order(sweep, store.runs(name))
+    with writing(store.runs_file(name)) as writer:
+        missing = missing_runs(sweep, store.runs(name))  # again, now that nobody else can add any
+        total = len(sweep.runs())
+        done = total - len(missing)
+        progress(done, total)
+        with _pool(workers) if executor is None else contextlib.nullcontext(executor) as pool:
+            futures = [pool.submit(train, spec) for spec in missing]
+            try:
+                for future in as_completed(futures):
+                    writer.append(future.result())
+                    done += 1
+                    progress(done, total)
+            except BrokenProcessPool as error:
+                message = f"a worker process died; {done} of {total} runs are recorded: run it again to go on"
+                raise SweepError(message) from error
+            finally:
+                _cancel(futures)
+    return _in_order(sweep, store.runs(name))
+
+
+def train(spec: RunSpec) -> RunRecord:
+    """Train one run in this process, with one thread."""
+    import torch
+
+    from batchtime.training import train_to_target
+    from batchtime.workloads import build
+
+    torch.set_num_threads(1)
+    return train_to_target(spec, build(spec.setting.workload))
+
+
+def _in_order(sweep: SweepSpec, records: list[RunRecord]) -> list[RunRecord]:
+    by_spec = {record.spec: record for record in reversed(records)}
+    return [by_spec[spec] for spec in sweep.runs()]
+
+
+def _cancel(futures: "list[Future[RunRecord]]") -> None:
+    for future in futures:
+        future.cancel()
+
+
+@contextlib.contextmanager
+def _pool(workers: int | None) -> Iterator[Executor]:
+    """Open a pool of processes that end with this one, and at once when the block is left by an exception."""
+    context = multiprocessing.get_context("spawn")  # a forked child of a process that has used torch can hang
+    pool = ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context, initializer=_start_worker)
+    try:
+        yield pool
+    except BaseException:
+        for process in list((pool._processes or {}).values()):  # noqa: SLF001 - public only from Python 3.14 on
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+
+        def end_with_parent() -> None:
+            wait([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=end_with_parent, daemon=True).start()

@@ -82,7 +82,7 @@ def add_origin(app: Sphinx, doctree: nodes.document) -> None:
         return
     made = json.loads(source.read_text(encoding="utf-8"))["metadata"]["batchtime"]
     notebook = made["notebook"]
-    link = addnodes.download_reference("", "", reftarget=f"/../{notebook}", refdoc=app.env.docname)
+    link = addnodes.download_reference("", "", reftarget=f"/../notebooks/{Path(notebook).name}", refdoc=app.env.docname)
     link += nodes.literal("", notebook)
     paragraph = nodes.paragraph("", "")
     paragraph += [

@@ -1,0 +1,72 @@
+"""What the tests share: where things are, and what to do when something is missing on this machine."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def missing(reason: str) -> None:
+    """Skip the test for want of something; fail where BATCHTIME_REQUIRE_ALL says that nothing may be missing."""
+    if os.environ.get("BATCHTIME_REQUIRE_ALL"):
+        pytest.fail(f"BATCHTIME_REQUIRE_ALL is set, and {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the top of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """Return the folder of data sets in which MNIST lies, unpacked."""
+    folder = Path(os.environ.get("BATCHTIME_DATASETS", ROOT / "data" / "cache" / "datasets"))
+    if not (folder / "MNIST" / "raw").is_dir():
+        missing(f"{folder} holds no MNIST/raw: `batchtime sweep mnist-lenet` downloads it, or set BATCHTIME_DATASETS")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """Return the folder of the rendered book."""
+    folder = ROOT / "_build" / "html"
+    if not (folder / "index.html").exists():
+        pytest.fail("the book is not rendered: run `make book` first, as `make test` does")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return the path of a Chromium or Chrome."""
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if name and (path := shutil.which(name))), None)
+    if found is None:
+        missing("no Chromium is on the path: install one, or set CHROMIUM to its path")
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def server(site: Path) -> Iterator[str]:
+    """Serve the rendered book on this machine, and return its address."""
+    handler = functools.partial(QuietHandler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """A file server that logs nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the standard library
+        """Log nothing."""

@@ -1,0 +1,57 @@
+"""The lists of what is installed agree: pyproject.toml, requirements.lock, environment.yml and what is there."""
+
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+
+@pytest.fixture
+def direct(root: Path) -> list[Requirement]:
+    """Return the direct dependencies."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    return [Requirement(line) for group in (project["dependencies"], *extras) for line in group]
+
+
+@pytest.fixture
+def locked(root: Path) -> dict[str, str]:
+    """Return the locked version of each package."""
+    lines = (root / "requirements.lock").read_text().splitlines()
+    pairs = [line.split("==") for line in lines if not line.startswith("#")]
+    return {canonicalize_name(name): locked_version for name, locked_version in pairs}
+
+
+def test_every_direct_dependency_is_locked_at_a_version_that_it_allows(
+    direct: list[Requirement], locked: dict[str, str]
+) -> None:
+    for requirement in direct:
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), requirement
+
+
+def test_the_lock_holds_exact_public_versions_and_no_address(root: Path) -> None:
+    lines = (root / "requirements.lock").read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[0-9][0-9a-z.]*", line)] == []
+
+
+def test_what_is_installed_is_what_is_locked(locked: dict[str, str]) -> None:
+    # A local label (+cpu) says for which processor the same release was built.
+    assert {name: Version(version(name)).public for name in locked} == {
+        name: Version(locked_version).public for name, locked_version in locked.items()
+    }
+
+
+def test_the_conda_environment_points_at_the_lock_and_lists_nothing_itself(root: Path) -> None:
+    environment = yaml.safe_load((root / "environment.yml").read_text())
+    assert environment["dependencies"] == ["python=3.11", "pip", {"pip": ["-r requirements.lock", "-e ."]}]
+
+
+def test_every_direct_dependency_has_its_reason_in_contributing(direct: list[Requirement], root: Path) -> None:
+    text = (root / "CONTRIBUTING.md").read_text()
+    assert [requirement.name for requirement in direct if f"`{requirement.name}`" not in text] == []

@@ -1,0 +1,110 @@
+"""A stage runs again when something that it depends on has changed in content, and only then.
+
+The stages are the real ones, on a small tree: two pages, of which one reads a recorded run and reaches a module through
+another one, inside of a function.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TREE = {
+    "src/batchtime/__init__.py": "",
+    "src/batchtime/rerun.py": """
+def execute(notebook, output, parameters):
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(str(parameters))
+    with open("executed", "a") as log:
+        log.write(output.stem + " ")
+""",
+    "src/batchtime/middle.py": "def middle():\n    from batchtime import deep\n",
+    "src/batchtime/deep.py": "",
+    "src/batchtime/other.py": "",
+    "src/batchtime/unused.py": "",
+    "notebooks/measured.md": "```{code-cell}\nfrom batchtime.middle import middle\n```\n",
+    "notebooks/live.md": "```{code-cell}\nimport numpy as np\nfrom batchtime import other\n```\n",
+    "data/runs/mnist.jsonl": "{}\n",
+    "requirements.lock": "",
+}
+HEADER = "---\njupytext:\n  text_representation: {extension: .md, format_name: myst}\nkernelspec: {name: python3, display_name: Python 3}\n---\n"
+PAGES = """
+PAGES.clear()
+PAGES["measured"] = Page(notebook="measured.md", data=("runs/mnist.jsonl",))
+PAGES["live"] = Page(notebook="live.md", parameters={"seeds": 3})
+"""
+
+
+@pytest.fixture(scope="module")
+def finished_tree(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """Return a small tree, every page of which has been executed."""
+    folder = tmp_path_factory.mktemp("tree")
+    for name, text in TREE.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(HEADER + text if path.suffix == ".md" else text)
+    shutil.copy(root / "dodo.py", folder)
+    with (folder / "dodo.py").open("a") as dodo:
+        dodo.write(PAGES)
+    assert executed(folder) == {"measured", "live"}
+    return folder
+
+
+@pytest.fixture
+def tree(finished_tree: Path, tmp_path: Path) -> Path:
+    """Return a copy of the small tree, to change something in it."""
+    return Path(shutil.copytree(finished_tree, tmp_path / "tree"))
+
+
+def executed(tree: Path) -> set[str]:
+    """Run the page stages, and return the pages that were executed."""
+    (tree / "executed").write_text("")
+    environment = os.environ | {"PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "doit", "page"]
+    subprocess.run(command, cwd=tree, env=environment, check=True, capture_output=True)
+    return set((tree / "executed").read_text().split())
+
+
+def change(path: Path, old: str = "", new: str = "") -> None:
+    """Add a comment to a file, or replace something in it."""
+    text = path.read_text()
+    path.write_text(text.replace(old, new) if old else text + "\n# changed\n")
+
+
+def test_nothing_runs_when_nothing_changed_even_if_files_are_newer(tree: Path) -> None:
+    for path in tree.rglob("*.*"):
+        if path.is_file():
+            path.touch()
+    assert executed(tree) == set()
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ("notebooks/measured.md", {"measured"}),
+        ("notebooks/live.md", {"live"}),
+        ("data/runs/mnist.jsonl", {"measured"}),
+        ("src/batchtime/middle.py", {"measured"}),
+        ("src/batchtime/deep.py", {"measured"}),
+        ("src/batchtime/other.py", {"live"}),
+        ("src/batchtime/unused.py", set()),
+        ("src/batchtime/rerun.py", {"measured", "live"}),
+        ("requirements.lock", {"measured", "live"}),
+    ],
+)
+def test_a_change_executes_exactly_the_pages_that_depend_on_it(tree: Path, changed: str, expected: set[str]) -> None:
+    change(tree / changed)
+    assert executed(tree) == expected
+
+
+def test_a_changed_parameter_executes_its_page(tree: Path) -> None:
+    change(tree / "dodo.py", '{"seeds": 3}', '{"seeds": 4}')
+    assert executed(tree) == {"live"}
+
+
+def test_a_page_that_is_gone_is_executed_again(tree: Path) -> None:
+    (tree / "book" / "runs" / "live.ipynb").unlink()
+    assert executed(tree) == {"live"}

@@ -30,7 +30,12 @@ def execute(notebook, output, parameters):
     "data/runs/mnist.jsonl": "{}\n",
     "requirements.lock": "",
 }
-HEADER = "---\njupytext:\n  text_representation: {extension: .md, format_name: myst}\nkernelspec: {name: python3, display_name: Python 3}\n---\n"
+HEADER = """\
+---
+jupytext: {text_representation: {extension: .md, format_name: myst}}
+kernelspec: {name: python3, display_name: Python 3}
+---
+"""
 PAGES = """
 PAGES.clear()
 PAGES["measured"] = Page(notebook="measured.md", data=("runs/mnist.jsonl",))

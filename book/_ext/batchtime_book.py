@@ -100,6 +100,14 @@ def add_origin(app: Sphinx, doctree: nodes.document) -> None:
     title.parent.insert(title.parent.index(title) + 1, origin)
 
 
+def mend_roles(
+    _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: nodes.document | None
+) -> None:
+    """Give the entries of a bibliography the role that items of a list have; docutils writes one that is deprecated."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def take_mathjax(_app: Sphinx, config: Config) -> None:
     """Let MathJax come from the installed package.
 
@@ -116,4 +124,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", take_mathjax)
     # Before Sphinx collects the files to download, at priority 500.
     app.connect("doctree-read", add_origin, priority=400)
+    app.connect("html-page-context", mend_roles)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,66 @@
+"""A number in the prose is the one that its notebook glued, and a missing one fails the build."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NOTEBOOK = {
+    "nbformat": 4,
+    "nbformat_minor": 5,
+    "metadata": {"batchtime": {"notebook": "notebooks/law.md", "seconds": 3.2, "command": "batchtime rerun law"}},
+    "cells": [
+        {
+            "cell_type": "code",
+            "id": "glue",
+            "metadata": {},
+            "execution_count": 1,
+            "source": "",
+            "outputs": [
+                {
+                    "output_type": "display_data",
+                    "data": {"application/papermill.record/text/plain": "1234.5678"},
+                    "metadata": {"scrapbook": {"name": "n_inf", "mime_prefix": "application/papermill.record/"}},
+                }
+            ],
+        }
+    ],
+}
+
+
+def build(tree: Path, root: Path, prose: str) -> subprocess.CompletedProcess[str]:
+    """Render a book of one page, with the real configuration."""
+    (tree / "book" / "runs").mkdir(parents=True)
+    (tree / "book" / "runs" / "law.ipynb").write_text(json.dumps(NOTEBOOK))
+    (tree / "book" / "index.md").write_text(f"# A page\n\n{prose}\n")
+    (tree / "book" / "_toc.yml").write_text("format: jb-book\nroot: index\n")
+    (tree / "book" / "references.bib").write_text("")
+    for folder in ("_ext", "_assets"):
+        shutil.copytree(root / "book" / folder, tree / "book" / folder)
+    shutil.copy(root / "_config.yml", tree)
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book", "--config", "_config.yml"]
+    options = ["--path-output", ".", "-W", "-n", "--keep-going"]
+    return subprocess.run([*command, *options], cwd=tree, check=False, capture_output=True, text=True)
+
+
+def test_a_glued_number_appears_in_the_prose_of_any_page_in_the_asked_format(tmp_path: Path, root: Path) -> None:
+    built = build(tmp_path, root, "It takes {num}`law:n_inf:,.1f` updates.")
+    assert built.returncode == 0, built.stderr
+    assert "It takes 1,234.6 updates." in (tmp_path / "_build" / "html" / "index.html").read_text()
+
+
+def test_each_number_that_cannot_be_written_fails_the_build_and_is_named_with_its_line(
+    tmp_path: Path, root: Path
+) -> None:
+    told = {
+        "law:alpha:.1f": "the page glues no 'alpha', only n_inf",
+        "other:n_inf:.1f": "other.ipynb",
+        "law:n_inf": "write page:name:format",
+        "law:n_inf:.1q": "Unknown format code",
+    }
+    built = build(tmp_path, root, "\n\n".join(f"{{num}}`{role}`" for role in told))
+    assert built.returncode != 0
+    for line, (role, reason) in zip((3, 5, 7, 9), told.items(), strict=True):
+        warnings = [text for text in built.stderr.splitlines() if role in text]
+        assert any(reason in text and f"index.md:{line}" in text for text in warnings), built.stderr

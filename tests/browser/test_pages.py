@@ -1,0 +1,93 @@
+"""Every page as a reader sees it in a browser: on a desk and on a phone, light and dark, served and from a file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
+NAMES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_static" not in path.parts)
+READERS = sorted(set(NAMES) - {"genindex.html", "search.html"})
+DESK = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+@dataclass
+class Visit:
+    """A page that was opened, and what it asked for and complained about."""
+
+    page: Page
+    outside: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Start a browser."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+def visit(browser: Browser, address: str, *, viewport: dict[str, int], scheme: str = "light") -> Visit:
+    """Open a page and wait until it is drawn."""
+    page = browser.new_context(viewport=viewport, color_scheme=scheme).new_page()  # type: ignore[arg-type]
+    seen = Visit(page)
+    here = address.split("/", maxsplit=3)[2]
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith(("data:", "blob:")) or request.url.split("/", maxsplit=3)[2] == here
+            else seen.outside.append(request.url)
+        ),
+    )
+    page.on("console", lambda line: seen.complaints.append(line.text) if line.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+    page.on("requestfailed", lambda request: seen.complaints.append(f"failed: {request.url}"))
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    page.evaluate("window.MathJax?.startup?.promise")
+    return seen
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("served", [True, False], ids=["served", "file"])
+def test_a_page_loads_without_a_network_and_without_complaint(
+    browser: Browser, server: str, name: str, *, served: bool
+) -> None:
+    seen = visit(browser, f"{server}/{name}" if served else (SITE / name).as_uri(), viewport=DESK)
+    assert (seen.outside, seen.complaints) == ([], [])
+    seen.page.context.close()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_formula_is_drawn_from_a_file(browser: Browser, name: str) -> None:
+    page = visit(browser, (SITE / name).as_uri(), viewport=DESK).page
+    formulas, drawn = page.locator(".math").count(), page.locator(".math mjx-container svg").count()
+    assert drawn >= formulas
+    assert page.locator("mjx-merror").count() == 0
+    page.context.close()
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_page_is_accessible(browser: Browser, server: str, name: str, viewport: dict[str, int], scheme: str) -> None:
+    page = visit(browser, f"{server}/{name}", viewport=viewport, scheme=scheme).page
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+    found = Axe().run(page, options={"runOnly": tags}).response["violations"]
+    assert [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]] == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_page_fits_the_width_of_a_phone(browser: Browser, server: str, name: str) -> None:
+    page = visit(browser, f"{server}/{name}", viewport=PHONE).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.context.close()

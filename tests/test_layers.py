@@ -1,0 +1,46 @@
+"""The layers of the package hold, and the check that says so sees each way of breaking them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def lint(tree: Path) -> subprocess.CompletedProcess[str]:
+    """Check the layers of the package in this tree."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    environment = os.environ | {"PYTHONPATH": str(tree / "src")}
+    return subprocess.run(command, cwd=tree, env=environment, check=False, capture_output=True, text=True)
+
+
+@pytest.fixture
+def tree(tmp_path: Path, root: Path) -> Path:
+    """Return a copy of the package and its settings."""
+    shutil.copytree(root / "src" / "batchtime", tmp_path / "src" / "batchtime")
+    shutil.copy(root / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_the_layers_hold(root: Path) -> None:
+    assert lint(root).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "told"),
+    [
+        ("records", "from batchtime import sweep", "batchtime.records is not allowed to import batchtime.sweep"),
+        ("fit", "from batchtime import store", "batchtime.fit is not allowed to import batchtime.store"),
+        ("plots", "def draw():\n    import torch", "batchtime.plots is not allowed to import torch"),
+        ("cli", "import torch", "batchtime.cli is not allowed to import torch"),
+        ("helpers", "", "batchtime.helpers"),
+    ],
+)
+def test_the_check_names_a_broken_layer(tree: Path, module: str, line: str, told: str) -> None:
+    with (tree / "src" / "batchtime" / f"{module}.py").open("a") as source:
+        source.write(f"\n{line}\n")
+    checked = lint(tree)
+    assert checked.returncode == 1
+    assert told in " ".join(checked.stdout.split())

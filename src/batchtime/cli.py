@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from batchtime.records import BatchtimeError
+from batchtime.records import BatchtimeError, Progress
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.experiments import Experiment
@@ -23,7 +23,7 @@ REFUSED = 2
 INTERRUPTED = 130
 
 
-class Refusal(BatchtimeError):
+class RefusedError(BatchtimeError):
     """The answer is no, for a reason that the message gives; the exit code is 2."""
 
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: nothing to tell
         return 1
-    except Refusal as error:
+    except RefusedError as error:
         _complain(str(error))
         return REFUSED
     except BatchtimeError as error:
@@ -156,7 +156,7 @@ def _changed(options: argparse.Namespace, name: str) -> "Experiment":
     )
 
 
-def _bar(what: str) -> Callable[[int, int], None]:
+def _bar(what: str) -> Progress:
     """Return a callback that draws a progress bar on stderr, where somebody is looking."""
     from tqdm import tqdm
 
@@ -228,9 +228,9 @@ def _time(options: argparse.Namespace) -> Result:
     record = time_updates(
         chosen.workload, batch_sizes=sizes, repeats=options.repeats, progress=_bar(f"time {chosen.name}")
     )
-    ratio = max(timing.wall_over_cpu for timing in record.timings)
+    ratio = record.wall_over_cpu
     if ratio > BUSY and not options.allow_busy:
-        raise Refusal(
+        raise RefusedError(
             f"this machine was busy: an update took {ratio:.2f} times its CPU time (allowed: {BUSY}); nothing was "
             "recorded: stop other programs and measure again, or say --allow-busy"
         )

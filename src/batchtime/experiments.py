@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypeVar
 
 import msgspec
 
@@ -17,8 +18,9 @@ from batchtime.records import (
     Target,
     Workload,
     check,
-    observations,
 )
+
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,12 @@ class Experiment:
 
     def fit_observations(self, records: Sequence[RunRecord]) -> list[Observation]:
         """Return what is fitted: the runs at the batch sizes that are neither sealed nor below the pole."""
-        return observations([record for record in records if record.batch_size in self.fitted])
+        return self.select(records, self.fitted)
+
+    @staticmethod
+    def select(records: Sequence[RunRecord], batch_sizes: Sequence[int]) -> list[Observation]:
+        """Return what the fit needs of the runs at some batch sizes."""
+        return [record.observation() for record in records if record.batch_size in batch_sizes]
 
     def changed(
         self,
@@ -69,14 +76,14 @@ class Experiment:
         Args:
             learning_rate: Step size, more than 0.
             target: Threshold in the unit of this workload's metric.
-            batch_sizes: Distinct whole numbers; all of them are fitted, unless this experiment seals them.
+            batch_sizes: Distinct whole numbers; all of them are fitted then, none is sealed.
             seeds: How many seeds, counted from 0; or the list of them.
 
         Raises:
             ParameterError: If a value is not allowed; it names the parameter, the value and what is.
         """
         setting = self.sweep.setting
-        sweep = self.sweep
+        sweep, sealed, below_pole = self.sweep, self.sealed, self.below_pole
         if learning_rate is not None:
             rate = _convert(learning_rate, float, name="learning_rate", allowed="a finite number more than 0")
             setting = replace(setting, learning_rate=replace(setting.learning_rate, maximum=rate))
@@ -86,20 +93,24 @@ class Experiment:
             setting = replace(setting, workload=replace(setting.workload, target=goal))
         if batch_sizes is not None:
             allowed = "a list of distinct whole numbers, each at least 1, for instance [8, 32, 128]"
-            sizes = _convert(batch_sizes, list[int], name="batch_sizes", allowed=allowed)
-            sweep = replace(sweep, batch_sizes=tuple(sizes))
+            sizes = _convert(batch_sizes, tuple[int, ...], name="batch_sizes", allowed=allowed)
+            sweep = replace(sweep, batch_sizes=sizes)
+            sealed, below_pole = (), ()
         if seeds is not None:
             allowed = "how many seeds (a whole number, at least 1), or a list of distinct seeds"
-            given = _convert(seeds, int | list[int], name="seeds", allowed=allowed)
-            check(given != 0, name="seeds", value=seeds, allowed=allowed)
-            sweep = replace(sweep, seeds=tuple(range(given)) if isinstance(given, int) else tuple(given))
-        return replace(self, sweep=replace(sweep, setting=setting))
+            if isinstance(seeds, str) and not seeds.lstrip().startswith("["):
+                seeds = _convert(seeds, int, name="seeds", allowed=allowed)
+            if isinstance(seeds, int):
+                check(seeds >= 1, name="seeds", value=seeds, allowed=allowed)
+                seeds = range(seeds)
+            sweep = replace(sweep, seeds=_convert(seeds, tuple[int, ...], name="seeds", allowed=allowed))
+        return replace(self, sweep=replace(sweep, setting=setting), sealed=sealed, below_pole=below_pole)
 
 
-def _convert(value: object, kind: type, *, name: str, allowed: str) -> object:
+def _convert(value: object, kind: type[_Kind], *, name: str, allowed: str) -> _Kind:
     try:
         read = msgspec.json.decode(value) if isinstance(value, str) else value
-        return msgspec.convert(read, kind)
+        return msgspec.convert(list(read) if isinstance(read, range) else read, kind)
     except msgspec.MsgspecError as error:
         raise ParameterError(f"{name} = {value!r} is not allowed; allowed: {allowed}") from error
 
@@ -117,8 +128,7 @@ def experiment(name: str) -> Experiment:
 def timed_batch_sizes(chosen: Experiment, given: str | None = None) -> tuple[int, ...]:
     """Return the batch sizes at which an experiment's updates are timed.
 
-    Without `given`: those of its sweep from 1 up to the largest, and a size between each two neighbours, so that not all
-    of them are powers of two.
+    Without `given`: 1, those of its sweep, and a size between each two neighbours, so that not all are powers of two.
 
     Raises:
         ParameterError: If `given` is no list of batch sizes.

@@ -6,7 +6,7 @@ Symbols: M batch size in examples, N updates to the target, t seconds per update
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
@@ -382,6 +382,11 @@ class TimingRecord:
     timings: tuple[UpdateTiming, ...]
     provenance: Provenance
 
+    @property
+    def wall_over_cpu(self) -> float:
+        """Wall / CPU time at the batch size where it is largest: 1 on a quiet machine."""
+        return max(timing.wall_over_cpu for timing in self.timings)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateTime:
@@ -435,6 +440,9 @@ class TrainingTime:
         return self.optimal_batch_size / factor, self.optimal_batch_size * factor
 
 
-def observations(records: Sequence[RunRecord]) -> list[Observation]:
-    """Return what the fit needs of each run."""
-    return [record.observation() for record in records]
+Progress = Callable[[int, int], None]
+"""Called during long work with how much of it is done and how much there is."""
+
+
+def unwatched(done: int, total: int) -> None:
+    """Take no notice of progress."""

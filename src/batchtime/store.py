@@ -73,6 +73,17 @@ class Store:
         """
         return [r for top in self._sources() for r in _read(top / "timings" / f"{name}.jsonl", TimingRecord)]
 
+    def latest_timing(self, name: str) -> TimingRecord:
+        """Return the timings of a workload that were measured last, this machine's own before published ones.
+
+        Raises:
+            StoreError: If none are recorded, or a line is damaged.
+        """
+        found = self.timings(name)
+        if not found:
+            raise StoreError(f"no timings of {name} are recorded in {self.folder}; measure them: batchtime time {name}")
+        return found[-1]
+
     def _sources(self) -> tuple[Path, Path]:
         if not self.folder.is_dir():
             remedy = "create it, or name another one (--data FOLDER, or $BATCHTIME_DATA)"
@@ -216,9 +227,9 @@ def _observation(cells: dict[Any, Any], place: str) -> Observation:
         value = f", column {column}, value {given[column]!r}" if column in given else ""
         raise StoreError(f"{place}{value}: {str(error).partition(' - ')[0]}; correct or remove that row") from error
     lower = 0.0 if row.updates_lower is None else row.updates_lower
-    for column, value, least in (("batch_size", row.batch_size, 0), ("updates", row.updates, 0)):
-        if not least < value < math.inf:
-            raise StoreError(f"{place}, column {column}, value {value:g}: not a finite number more than 0")
+    for name, number in (("batch_size", row.batch_size), ("updates", row.updates)):
+        if not 0 < number < math.inf:
+            raise StoreError(f"{place}, column {name}, value {number:g}: not a finite number more than 0")
     if not 0 <= lower < row.updates or (row.censored and row.updates_lower is not None):
         text = "must be at least 0 and less than updates, and empty where censored is true"
         raise StoreError(f"{place}, column updates_lower, value {lower:g}: {text}")

@@ -5,12 +5,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 
-from batchtime.records import BatchtimeError, RunRecord, RunSpec, SweepSpec
+from batchtime.records import BatchtimeError, Progress, RunRecord, RunSpec, SweepSpec, unwatched
 from batchtime.store import Store, writing
 
 
@@ -31,7 +31,7 @@ def complete(
     store: Store,
     workers: int | None = None,
     executor: Executor | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = unwatched,
 ) -> list[RunRecord]:
     """Return the records of every run of a sweep, in the sweep's order, training those that are not recorded.
 

@@ -1,13 +1,13 @@
 """Measure seconds per update."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import perf_counter, thread_time
 
 import torch
 
 from batchtime.provenance import provenance
-from batchtime.records import TimingRecord, UpdateTiming, Workload, check
+from batchtime.records import Progress, TimingRecord, UpdateTiming, Workload, check, unwatched
 from batchtime.training import Trainer
 from batchtime.workloads import Task, build
 
@@ -19,7 +19,7 @@ def time_updates(
     *,
     batch_sizes: Sequence[int],
     repeats: int = 50,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = unwatched,
 ) -> TimingRecord:
     """Measure the time of single updates, drawing and gathering the batch included, with one thread.
 

@@ -78,11 +78,13 @@ def train_to_target(spec: RunSpec, task: Task) -> RunRecord:
 class Trainer:
     """A model on its way: does updates, one batch each."""
 
-    def __init__(self, *, model: nn.Module, task: Task, batch_size: int, rate: float, generator: torch.Generator):
+    def __init__(
+        self, *, model: nn.Module, task: Task, batch_size: int, rate: float, generator: torch.Generator
+    ) -> None:
         """Start before the first update; `rate` is the step size."""
         self.model = model
         self._task = task
-        self._parameters = list(model.parameters())
+        self._parameters: list[Tensor] = list(model.parameters())
         self._batch_size = batch_size
         self._rate = rate
         self._generator = generator

@@ -1,8 +1,10 @@
 """The lists of what is installed agree: pyproject.toml, requirements.lock, environment.yml and what is there."""
 
+import ast
 import re
+import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,30 @@ def test_every_direct_dependency_is_locked_at_a_version_that_it_allows(
 ) -> None:
     for requirement in direct:
         assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), requirement
+
+
+def test_everything_that_is_imported_is_a_direct_dependency(direct: list[Requirement], root: Path) -> None:
+    folders = ("src", "tests", "benchmarks", "book/_ext")
+    files = [root / "dodo.py", *(path for folder in folders for path in (root / folder).rglob("*.py"))]
+    imported = {
+        name.split(".")[0]
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    own = {"batchtime"} | {path.stem for path in files}
+    providers = packages_distributions()
+    listed = {canonicalize_name(requirement.name) for requirement in direct}
+    third_party = imported - own - set(sys.stdlib_module_names)
+    assert [
+        name for name in third_party if listed.isdisjoint(canonicalize_name(found) for found in providers[name])
+    ] == []
 
 
 def test_the_lock_holds_exact_public_versions_and_no_address(root: Path) -> None:

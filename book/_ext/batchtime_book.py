@@ -1,7 +1,7 @@
 """What the book adds to Sphinx: numbers from executed notebooks, a way to rerun each page, and mathematics offline.
 
 - `{num}` with the text `page:name:format` writes a number that the notebook of a page glued, on any page of the book.
-- An executed page says which notebook made it, how long that took, and the command that makes it again.
+- An executed page ends with the notebook that made it, how long that took, and the command that runs it again.
 - MathJax comes from an installed package, so that pages show their formulas without a network and from file://.
 """
 
@@ -76,28 +76,23 @@ class Number(SphinxRole):
 
 
 def add_origin(app: Sphinx, doctree: nodes.document) -> None:
-    """Put the notebook, its run time and the command that reruns it under the title of an executed page."""
+    """End an executed page with the notebook that made it, its run time, and the command that runs it again."""
     source = Path(app.env.doc2path(app.env.docname))
     if source.suffix != ".ipynb":
         return
     made = json.loads(source.read_text(encoding="utf-8"))["metadata"]["batchtime"]
     notebook = made["notebook"]
-    link = addnodes.download_reference("", "", reftarget=f"/../notebooks/{Path(notebook).name}", refdoc=app.env.docname)
-    link += nodes.literal("", notebook)
-    paragraph = nodes.paragraph("", "")
-    paragraph += [
-        nodes.Text("Made by "),
-        link,
-        nodes.Text(f" in {made['seconds']:.0f} s. To run it with other parameters:"),
-    ]
-    command = nodes.literal_block(made["command"], made["command"], language="bash")
-    listing = f"batchtime rerun {notebook} --list"
-    hint = nodes.paragraph(
-        "", "", nodes.Text("Its parameters, with their types and defaults: "), nodes.literal("", listing)
+    link = addnodes.download_reference(
+        "", "", nodes.literal("", notebook), reftarget=f"/../notebooks/{Path(notebook).name}", refdoc=app.env.docname
     )
-    origin = nodes.container("", paragraph, command, hint, classes=["origin"])
-    title = next(iter(doctree.findall(nodes.title)))
-    title.parent.insert(title.parent.index(title) + 1, origin)
+    origin = nodes.section("", nodes.title("", "Run this page yourself"), ids=["run-this-page"], classes=["origin"])
+    origin += nodes.paragraph(
+        "", "", nodes.Text("This page was made by "), link, nodes.Text(f" in {made['seconds']:.0f} s.")
+    )
+    origin += nodes.paragraph("", "These commands list its parameters, and run it with the values that you give:")
+    commands = f"batchtime rerun {notebook} --list\n{made['command']}"
+    origin += nodes.literal_block(commands, commands, language="bash")
+    next(iter(doctree.findall(nodes.section))).append(origin)
 
 
 def mend_roles(

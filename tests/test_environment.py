@@ -52,7 +52,7 @@ def test_everything_that_is_imported_is_a_direct_dependency(direct: list[Require
             else []
         )
     }
-    own = {"batchtime"} | {path.stem for path in files}
+    own = {"batchtime", "tests"} | {path.stem for path in files}
     providers = packages_distributions()
     listed = {canonicalize_name(requirement.name) for requirement in direct}
     third_party = imported - own - set(sys.stdlib_module_names)

@@ -14,6 +14,7 @@ import pytest
 
 TREE = {
     "src/batchtime/__init__.py": "",
+    "src/batchtime/records.py": "class BatchtimeError(Exception): ...",
     "src/batchtime/rerun.py": """
 def execute(notebook, output, parameters):
     output.parent.mkdir(parents=True, exist_ok=True)

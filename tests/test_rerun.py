@@ -160,7 +160,9 @@ def test_a_failed_run_leaves_the_earlier_result_as_it_was(notebook: Path, tmp_pa
 def test_the_published_book_is_never_written_to(notebook: Path, tmp_path: Path, folder: str) -> None:
     with pytest.raises(ParameterError) as refusal:
         rerun.rerun(notebook, {}, tmp_path / folder)
-    assert "which is published" in str(refusal.value)
+    assert "the published book" in str(refusal.value)
+    with pytest.raises(ParameterError, match="out_dir"):
+        rerun.rerun(notebook, {"out_dir": folder}, tmp_path / "mine")
 
 
 def test_a_rerun_page_stands_where_it_was_asked_for_and_shows_the_changed_value(tmp_path: Path) -> None:

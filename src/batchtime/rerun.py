@@ -184,12 +184,18 @@ def rerun(notebook: Path, parameters: Mapping[str, object], out: Path) -> Path:
     """Execute a notebook into the folder `out`, render it there, and return the page.
 
     Raises:
-        ParameterError: If `out` is part of the published book, or a parameter is refused.
+        ParameterError: If `out` or the parameter `out_dir` is part of the published book, or a parameter is refused.
         NotebookError: If the notebook stops or cannot be rendered.
     """
-    for published in (ROOT / "book", ROOT / "_build"):
-        inside = out.resolve().is_relative_to(published)
-        check(not inside, name="out", value=str(out), allowed=f"a folder outside {published.name}/, which is published")
+    for name, folder in (("out", out), ("out_dir", ROOT / str(parameters.get("out_dir", "")))):
+        for published in (ROOT / "book", ROOT / "_build"):
+            inside = folder.resolve().is_relative_to(published)
+            check(
+                not inside,
+                name=name,
+                value=str(folder),
+                allowed=f"a folder outside {published.name}/, the published book",
+            )
     executed = out / f"{notebook.stem}.ipynb"
     execute(notebook, executed, parameters)
     return render(executed)

@@ -32,7 +32,9 @@ LEVEL = 0.95
 
 LOG_SQRT_2PI = math.log(math.sqrt(2 * math.pi))
 SMALLEST_SPREAD = 1e-7
-LARGEST_SPREAD = 30.0
+LARGEST_SPREAD = 3.0
+HOPELESS_SPREAD = 2.0
+"""From this spread on (runs a factor of 7 apart, the mean 7 times the median) no law is said to describe the runs."""
 NARROW = 1e-4
 """Below this width in standard deviations an interval counts as a density at its middle (relative error 1e-9)."""
 
@@ -138,10 +140,7 @@ def _gather(observations: Sequence[Observation]) -> _Rows:
             f"only at batch sizes {_listed(bounded)} is the target known to be reached after some update, elsewhere "
             "before the first evaluation; evaluate earlier or choose a harder target"
         )
-    keys = [
-        (run.upper is None or run.lower < run.upper, float(run.batch_size), float(run.lower), _upper(run))
-        for run in observations
-    ]
+    keys = [(not _is_exact(run), float(run.batch_size), float(run.lower), _upper(run)) for run in observations]
     distinct = sorted(set(keys))
     position = {key: row for row, key in enumerate(distinct)}
     row_of = np.array([position[key] for key in keys], dtype=np.intp)
@@ -170,6 +169,11 @@ def _gather(observations: Sequence[Observation]) -> _Rows:
         unit_updates=unit_updates,
         floor=floor,
     )
+
+
+def _is_exact(run: Observation) -> bool:
+    """Return whether the bounds of a run are equal to rounding."""
+    return run.upper is not None and run.upper - run.lower <= 1e-12 * run.upper
 
 
 def _upper(run: Observation) -> float:
@@ -210,41 +214,37 @@ def _log_probability(low: Array, high: Array) -> Array:
     right = low > 0
     low, high = np.where(right, -high, low), np.where(right, -low, high)
     upper = log_ndtr(high)
-    with np.errstate(divide="ignore"):
-        return np.asarray(upper + np.log(-np.expm1(log_ndtr(low) - upper)), dtype=np.float64)
+    return np.asarray(upper + np.log(-np.expm1(log_ndtr(low) - upper)), dtype=np.float64)
 
 
-def _interval_terms(low: Array, high: Array, tau: Array) -> _Terms:
-    """Return the terms of observations between two bounds, either of which may be infinite."""
+def _interval_terms(low: Array, high: Array, tau: Array, *, width: Array) -> _Terms:
+    """Return the terms of observations between two bounds, either of which may be infinite, `width` apart in log N."""
     inverse = np.exp(-tau)
-    narrow = high - low < NARROW
+    narrow = width * inverse < NARROW
     some_narrow = bool(narrow.any())
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        value = _log_probability(low, high)
-        # phi(z) / probability, in logs; 0 at infinite bounds, where z itself then counts as 0.
-        ratio_low = np.exp(-0.5 * low * low - LOG_SQRT_2PI - value)
-        ratio_high = np.exp(-0.5 * high * high - LOG_SQRT_2PI - value)
-        z_low, z_high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
-        first_low, first_high = z_low * ratio_low, z_high * ratio_high
-        second_low, second_high = z_low * first_low, z_high * first_high
-        m = (ratio_low - ratio_high) * inverse
-        by_tau = first_low - first_high
-        terms = _Terms(
-            value=value,
-            m=m,
-            tau=by_tau,
-            m_m=by_tau * inverse * inverse - m * m,
-            m_tau=(second_low - second_high) * inverse - m - m * by_tau,
-            tau_tau=z_low * second_low - z_high * second_high - by_tau - by_tau * by_tau,
-        )
-        if not some_narrow:
-            return terms
-        middle = np.where(narrow, (low + high) / 2, 0.0)
-        density = _density_terms(middle, tau)
-        # The width in units of log N, so that -tau is counted once: in the density.
-        width = np.log(high - low) + tau
+    value = _log_probability(low, high)
+    # phi(z) / probability, in logs; 0 at infinite bounds, where z itself then counts as 0.
+    ratio_low = np.exp(-0.5 * low * low - LOG_SQRT_2PI - value)
+    ratio_high = np.exp(-0.5 * high * high - LOG_SQRT_2PI - value)
+    z_low, z_high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
+    first_low, first_high = z_low * ratio_low, z_high * ratio_high
+    second_low, second_high = z_low * first_low, z_high * first_high
+    m = (ratio_low - ratio_high) * inverse
+    by_tau = first_low - first_high
+    terms = _Terms(
+        value=value,
+        m=m,
+        tau=by_tau,
+        m_m=by_tau * inverse * inverse - m * m,
+        m_tau=(second_low - second_high) * inverse - m - m * by_tau,
+        tau_tau=z_low * second_low - z_high * second_high - by_tau - by_tau * by_tau,
+    )
+    if not some_narrow:
+        return terms
+    middle = np.where(narrow, (low + high) / 2, 0.0)
+    density = _density_terms(middle, tau)
     return _Terms(
-        value=np.where(narrow, density.value + width, terms.value),
+        value=np.where(narrow, density.value + np.log(width), terms.value),
         m=np.where(narrow, density.m, terms.m),
         tau=np.where(narrow, density.tau, terms.tau),
         m_m=np.where(narrow, density.m_m, terms.m_m),
@@ -253,14 +253,14 @@ def _interval_terms(low: Array, high: Array, tau: Array) -> _Terms:
     )
 
 
+@np.errstate(all="ignore")
 def _terms(rows: _Rows, mean: Array, tau: Array) -> _Terms:
     """Return the terms of every row at given mean updates (B, R) and log spread (B, 1).
 
     log N ~ Normal(m, s^2) with m = log(mean) - s^2 / 2, which makes `mean` the mean of N.
     """
     spread = np.exp(tau)
-    with np.errstate(divide="ignore"):
-        m = np.log(mean) - spread * spread / 2
+    m = np.log(mean) - spread * spread / 2
     exact = rows.exact
     parts = []
     if exact:
@@ -268,7 +268,8 @@ def _terms(rows: _Rows, mean: Array, tau: Array) -> _Terms:
     if exact < len(rows.x):
         low = (rows.log_lower[exact:] - m[:, exact:]) / spread
         high = (rows.log_upper[exact:] - m[:, exact:]) / spread
-        parts.append(_interval_terms(low, high, tau))
+        width = rows.log_upper[exact:] - rows.log_lower[exact:]
+        parts.append(_interval_terms(low, high, tau, width=width))
     if len(parts) == 1:
         return parts[0]
     first, second = parts
@@ -315,31 +316,31 @@ def _inverse_law_model(rows: _Rows) -> _Model:
     return _Model(base=np.zeros((1, len(rows.x))), design=design, largest=np.full(2, np.inf))
 
 
+@np.errstate(all="ignore")  # a trial step may leave the floating-point numbers: its value is then -inf
 def _evaluate(rows: _Rows, weights: Array, model: _Model, parameters: Array) -> tuple[Array, Array, Array]:
     """Return log-likelihood (B,), gradient (B, P + 1) and Hessian (B, P + 1, P + 1) by (u, log spread)."""
     mean = model.mean(parameters)
     tau = parameters[:, -1:]
     terms = _terms(rows, mean, tau)
     variance = np.exp(2 * tau)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        slope = model.design / mean[:, :, None]  # dm / du, (B, R, P)
-        by_m = weights * terms.m
-        by_mean = weights * (terms.m_m - terms.m)
-        cross = weights * (terms.m_tau - variance * terms.m_m)
-        by_tau = weights * (terms.tau - variance * terms.m)
-        by_tau_tau = weights * (
-            terms.tau_tau - 2 * variance * terms.m_tau + variance * variance * terms.m_m - 2 * variance * terms.m
-        )
-        size = parameters.shape[1]
-        gradient = np.empty((len(parameters), size))
-        hessian = np.empty((len(parameters), size, size))
-        transposed = slope.transpose(0, 2, 1)
-        gradient[:, :-1] = np.matmul(transposed, by_m[:, :, None])[:, :, 0]
-        gradient[:, -1] = by_tau.sum(axis=1)
-        hessian[:, :-1, :-1] = np.matmul(transposed * by_mean[:, None, :], slope)
-        hessian[:, :-1, -1] = hessian[:, -1, :-1] = np.matmul(transposed, cross[:, :, None])[:, :, 0]
-        hessian[:, -1, -1] = by_tau_tau.sum(axis=1)
-        value = (weights * terms.value).sum(axis=1)
+    slope = model.design / mean[:, :, None]  # dm / du, (B, R, P)
+    by_m = weights * terms.m
+    by_mean = weights * (terms.m_m - terms.m)
+    cross = weights * (terms.m_tau - variance * terms.m_m)
+    by_tau = weights * (terms.tau - variance * terms.m)
+    by_tau_tau = weights * (
+        terms.tau_tau - 2 * variance * terms.m_tau + variance * variance * terms.m_m - 2 * variance * terms.m
+    )
+    size = parameters.shape[1]
+    gradient = np.empty((len(parameters), size))
+    hessian = np.empty((len(parameters), size, size))
+    transposed = slope.transpose(0, 2, 1)
+    gradient[:, :-1] = np.matmul(transposed, by_m[:, :, None])[:, :, 0]
+    gradient[:, -1] = by_tau.sum(axis=1)
+    hessian[:, :-1, :-1] = np.matmul(transposed * by_mean[:, None, :], slope)
+    hessian[:, :-1, -1] = hessian[:, -1, :-1] = np.matmul(transposed, cross[:, :, None])[:, :, 0]
+    hessian[:, -1, -1] = by_tau_tau.sum(axis=1)
+    value = (weights * terms.value).sum(axis=1)
     good = np.isfinite(value) & np.isfinite(gradient).all(axis=1) & np.isfinite(hessian).all(axis=(1, 2))
     return np.where(good, value, -np.inf), gradient, hessian
 
@@ -362,14 +363,14 @@ def _newton_step(gradient: Array, hessian: Array, free: npt.NDArray[np.bool_]) -
 def _maximise(rows: _Rows, weights: Array, model: _Model, start: Array) -> tuple[Array, Array]:
     """Return the parameters (B, P + 1) of greatest likelihood, and that log-likelihood (B,).
 
-    Projected Newton steps with backtracking: u between 0 and `model.largest`, the spread between its floor and 30.
+    Projected Newton steps with backtracking: u between 0 and `model.largest`, the spread between its floor and 3.
     """
     least = np.append(np.zeros_like(model.largest), math.log(rows.floor))
     largest = np.append(model.largest, math.log(LARGEST_SPREAD))
     parameters = np.clip(start, least, largest)
     value, gradient, hessian = _evaluate(rows, weights, model, parameters)
     fits = np.arange(len(parameters))
-    for _ in range(100):
+    for _ in range(60):
         here = parameters[fits]
         slope = gradient[fits]
         free = ~(((here <= least) & (slope <= 0)) | ((here >= largest) & (slope >= 0)))
@@ -384,7 +385,7 @@ def _maximise(rows: _Rows, weights: Array, model: _Model, start: Array) -> tuple
         waiting = np.arange(len(fits))
         moved = np.zeros(len(fits), dtype=bool)
         length = 1.0
-        for _ in range(40):
+        for _ in range(25):
             chosen = fits[waiting]
             trial = np.clip(here[waiting] + length * step[waiting], least, largest)
             found = _evaluate(rows, _some(weights, chosen), model.of(chosen), trial)
@@ -478,9 +479,9 @@ class _Estimate:
 
     @property
     def spread_known(self) -> bool:
-        """Whether runs are left over to tell the spread: more than two, and not all on the law to rounding."""
+        """Whether runs are left over to tell the spread, and it is neither 0 to rounding nor beyond all reason."""
         at_floor = self.rows.exact > 0 and self.spread <= 1.01 * self.rows.floor
-        return self.rows.n_reached > 2 and not at_floor
+        return self.rows.n_reached > 2 and not at_floor and self.spread < HOPELESS_SPREAD
 
 
 def _estimate(rows: _Rows) -> _Estimate:
@@ -513,11 +514,11 @@ def fit_inverse_law(observations: Sequence[Observation]) -> LawFit:
     interval; the usual chi-square cutoff 3.84 is its limit for many runs and covers too little for few. A side on
     which even n_inf = 0 or alpha = 0 stays below the cutoff is open: None. Two departures widen the cutoff:
 
-    - runs of one seed that go together across batch sizes (seed effect, F test, p < 0.05): the runs are then not n
+    - runs of one seed that go together across batch sizes (seed effect, F test, p < 0.01): the runs are then not n
       independent ones, and the cutoff is scaled by the variance that the scores summed by seed have against the one
       that the likelihood takes for granted, with the seeds less one as degrees of freedom (Chandler and Bate 2007);
     - batch sizes off the law by more than their runs scatter (lack of fit, p < 0.01): the scatter of the batch sizes
-      about the law then takes the place of the scatter of the runs, with the batch sizes less two as degrees of freedom.
+      about the law then takes the place of the scatter of the runs, with two degrees of freedom fewer than batch sizes.
 
     `spread` is the most likely s times sqrt(n / (n - 2)), the usual allowance for the two fitted parameters.
     `r2_examples` is 1 - (squares of M (mean - law)) / (squares of M mean about their average), the squares summed over
@@ -687,7 +688,7 @@ def _seed_effect(rows: _Rows, incidence: Array, residual: Array) -> tuple[bool, 
     p_value = float(fdtrc(seeds - 1, rest, between_mean / rest_mean))
     sizes_per_seed = runs / seeds
     correlation = (between_mean - rest_mean) / (between_mean + (sizes_per_seed - 1) * rest_mean)
-    return p_value < 0.05, correlation
+    return p_value < 0.01, correlation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -966,8 +967,8 @@ def _design_warnings(estimate: _Estimate, scatter: _Scatter, observations: Seque
     seeds = {run.seed for run in observations}
     if len(observations) > 1 and len(seeds) == 1 and None not in seeds:
         warnings.append(
-            f"All {len(observations)} runs share seed {seeds.pop()}: the scatter between seeds is not in the intervals; "
-            "add seeds."
+            f"All {len(observations)} runs share seed {seeds.pop()}: the scatter between seeds is not in the "
+            "intervals; add seeds."
         )
     if scatter.seed_effect:
         warnings.append(
@@ -1009,6 +1010,11 @@ def _spread_warnings(estimate: _Estimate) -> list[str]:
             f"{rows.n_reached} runs that reached the target leave none over to tell their scatter: there are no "
             "intervals; add seeds."
         )
+    elif estimate.spread >= HOPELESS_SPREAD:
+        warnings.append(
+            f"The runs stand off any law by a factor of {math.exp(estimate.spread):.2g} (one standard deviation): no "
+            "law describes them, so there are no intervals; check batch sizes and updates."
+        )
     elif not estimate.spread_known:
         warnings.append(
             f"All {rows.n_reached} runs lie on one law to rounding: their scatter cannot be told, so there are no "
@@ -1017,8 +1023,8 @@ def _spread_warnings(estimate: _Estimate) -> list[str]:
     elif estimate.spread <= 1.01 * rows.floor:
         widest = np.exp((rows.log_upper - rows.log_lower)[rows.reached & np.isfinite(rows.log_lower)].max()) - 1
         warnings.append(
-            f"One law passes through the intervals of all {rows.n_reached} runs (evaluations up to {100 * widest:.2g} % "
-            "apart): the scatter of runs is too small to be seen; evaluate more often."
+            f"One law passes through the intervals of all {rows.n_reached} runs (evaluations up to "
+            f"{100 * widest:.2g} % apart): the scatter of runs is too small to be seen; evaluate more often."
         )
     exact = rows.counts[: rows.exact]
     same = [row for row in range(rows.exact) if exact[row] > 2 and exact[row] == rows.counts[_at(rows, row)].sum()]
@@ -1026,8 +1032,8 @@ def _spread_warnings(estimate: _Estimate) -> list[str]:
         updates = np.exp(rows.log_upper[same[0]]) * rows.unit_updates
         warnings.append(
             f"Every run at batch sizes {_listed(rows.sizes[rows.size[same]])} took the same number of updates "
-            f"({exact[same[0]]:.0f} times {updates:.6g} at batch size {rows.sizes[rows.size[same[0]]]:g}): check that the "
-            "seeds differ."
+            f"({exact[same[0]]:.0f} times {updates:.6g} at batch size {rows.sizes[rows.size[same[0]]]:g}): check that "
+            "the seeds differ."
         )
     return warnings
 
@@ -1046,22 +1052,22 @@ def _interval_warnings(estimate: _Estimate, intervals: LawIntervals) -> list[str
     if low is None and high is None:
         return [
             (
-                f"The runs at batch sizes {sizes[0]:g} to {sizes[-1]:g} leave alpha / n_inf open on both sides; add seeds and "
-                "batch sizes further apart."
+                f"The runs at batch sizes {sizes[0]:g} to {sizes[-1]:g} leave alpha / n_inf open on both sides; add "
+                "seeds and batch sizes further apart."
             )
         ]
     if high is None:
         return [
             (
-                f"The runs fit alpha / M alone, so alpha / n_inf is open above: more than {low:.3g}; add batch sizes above "
-                f"{sizes[-1]:g}."
+                f"The runs fit alpha / M alone, so alpha / n_inf is open above: more than {low:.3g}; add batch sizes "
+                f"above {sizes[-1]:g}."
             )
         ]
     if low is None:
         return [
             (
-                f"The runs fit a constant alone, so alpha / n_inf is open below: less than {high:.3g}; add batch sizes below "
-                f"{sizes[0]:g}."
+                f"The runs fit a constant alone, so alpha / n_inf is open below: less than {high:.3g}; add batch sizes "
+                f"below {sizes[0]:g}."
             )
         ]
     return []
@@ -1087,8 +1093,8 @@ def _fit_warnings(estimate: _Estimate, scatter: _Scatter, *, whole: npt.NDArray[
         if factor[worst] > 2:
             direction = "more" if ratio[worst] > 1 else "fewer"
             warnings.append(
-                f"The runs at batch size {rows.sizes[whole[worst]]:g} took {factor[worst]:.3g} times {direction} updates "
-                "than the law fitted without them predicts; check them before trusting the law."
+                f"The runs at batch size {rows.sizes[whole[worst]]:g} took {factor[worst]:.3g} times {direction} "
+                "updates than the law fitted without them predicts; check them before trusting the law."
             )
     return warnings
 
@@ -1113,8 +1119,8 @@ def _outlier_warnings(estimate: _Estimate, observations: Sequence[Observation]) 
     direction = "more" if residual[worst] > 0 else "fewer"
     return [
         (
-            f"{who} took {math.exp(abs(residual[worst])):.3g} times {direction} updates than the median of its batch size; "
-            "check it, for it widens every interval."
+            f"{who} took {math.exp(abs(residual[worst])):.3g} times {direction} updates than the median of its batch "
+            "size; check it, for it widens every interval."
         )
     ]
 
@@ -1176,8 +1182,8 @@ def _draws(rows: _Rows, incidence: Array, alone: Array, replicates: int, generat
         if not len(missing):
             return weights
     raise FitError(
-        f"{len(missing)} of {replicates} draws of {len(incidence)} seeds reach fewer than two batch sizes; add seeds that "
-        "reach the target at several batch sizes"
+        f"{len(missing)} of {replicates} draws of {len(incidence)} seeds reach fewer than two batch sizes; add seeds "
+        "that reach the target at several batch sizes"
     )
 
 
@@ -1386,8 +1392,8 @@ def fit_update_time(timings: Sequence[UpdateTiming], *, allow_busy: bool = False
     walls, busy = _durations(timings)
     if busy > BUSY and not allow_busy:
         raise FitError(
-            f"wall / CPU seconds = {busy:.2f}, more than {BUSY}: the machine was busy; time again on a quiet one with one "
-            "thread, or allow a busy machine"
+            f"wall / CPU seconds = {busy:.2f}, more than {BUSY}: the machine was busy; time again on a quiet one with "
+            "one thread, or allow a busy machine"
         )
     sizes = np.array(sorted(walls), dtype=np.float64)
     unit = float(np.sqrt(sizes[0] * sizes[-1]))
@@ -1427,8 +1433,8 @@ def fit_update_time(timings: Sequence[UpdateTiming], *, allow_busy: bool = False
     worst = int(np.argmax(deviation))
     if deviation[worst] > 0.15:
         warnings.append(
-            f"The line misses the median seconds at batch size {sizes[worst]:g} by {100 * deviation[worst]:.3g} %: time "
-            "per update is not straight in the batch size there."
+            f"The line misses the median seconds at batch size {sizes[worst]:g} by {100 * deviation[worst]:.3g} %: "
+            "time per update is not straight in the batch size there."
         )
     total = float(np.sum((medians - medians.mean()) ** 2))
     return UpdateTimeFit(
@@ -1457,8 +1463,8 @@ def _durations(timings: Sequence[UpdateTiming]) -> tuple[dict[int, Array], float
             raise FitError(f"{where} has no repeats; time at least one update")
         if len(timing.wall_seconds) != len(timing.cpu_seconds):
             raise FitError(
-                f"{where} has {len(timing.wall_seconds)} wall and {len(timing.cpu_seconds)} CPU durations; give them in "
-                "pairs"
+                f"{where} has {len(timing.wall_seconds)} wall and {len(timing.cpu_seconds)} CPU durations; give them "
+                "in pairs"
             )
         for seconds in (*timing.wall_seconds, *timing.cpu_seconds):
             if not (math.isfinite(seconds) and seconds > 0):

@@ -47,8 +47,7 @@ def site() -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Return the path of a Chromium or Chrome."""
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if name and (path := shutil.which(name))), None)
+    found = shutil.which(os.environ.get("CHROMIUM") or "chromium")
     if found is None:
         missing("no Chromium is on the path: install one, or set CHROMIUM to its path")
     return str(found)

@@ -1,0 +1,1 @@
+"""The tests; `builders` holds what several of them start from."""

@@ -1,0 +1,50 @@
+"""Small values that several tests start from."""
+
+from batchtime.records import (
+    Cost,
+    EvaluationGrid,
+    Evaluations,
+    LearningRate,
+    Metric,
+    Outcome,
+    Provenance,
+    RunRecord,
+    Setting,
+    Target,
+    Workload,
+)
+
+
+def setting(
+    *,
+    dataset: str = "digits",
+    model: str = "mlp",
+    metric: Metric = "error",
+    target: float = 0.2,
+    hold: int = 2,
+    max_updates: int = 500,
+    learning_rate: float = 0.1,
+) -> Setting:
+    """Return a setting whose runs take a fraction of a second."""
+    goal = Target(metric=metric, value=target, hold=hold)
+    return Setting(
+        workload=Workload(name="test", dataset=dataset, model=model, target=goal),
+        learning_rate=LearningRate(maximum=learning_rate),
+        max_updates=max_updates,
+        grid=EvaluationGrid(ratio=1.1, stride=2),
+    )
+
+
+def record(*, batch_size: int = 8, seed: int = 0, upper: int = 20) -> RunRecord:
+    """Return a record of a run that was never made."""
+    return RunRecord(
+        setting=setting(),
+        batch_size=batch_size,
+        seed=seed,
+        outcome=Outcome(status="reached", lower=10, upper=upper),
+        evaluations=Evaluations(updates=(10, upper), metrics={"error": (0.5, 0.1), "loss": (1.5, None)}),
+        cost=Cost(wall_seconds=1, cpu_seconds=1, evaluation_cpu_seconds=0.1, examples=upper * batch_size),
+        provenance=Provenance(
+            commit=None, dirty=None, versions={}, cpu="none", threads=1, device="cpu", date="2026-01-01T00:00:00+00:00"
+        ),
+    )

@@ -35,20 +35,35 @@ class Page:
 
     Args:
         notebook: Source, a file of notebooks/.
+        title: Heading of the page, where one notebook makes several; None for the notebook's own.
         parameters: What differs from the notebook's own defaults.
         data: Recorded files that it reads, below data/.
         after: Pages that must be finished first, as they write what this one reuses.
     """
 
     notebook: str
+    title: str | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     data: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
 
 
+MNIST_RUNS, MNIST_TIMINGS = "runs/mnist-lenet.jsonl", "timings/mnist-lenet.jsonl"
 PAGES = {
+    "law-digits": Page(
+        notebook="inverse-law.md",
+        title="The inverse law on handwritten digits, trained as you build",
+        parameters={"workload": "digits-mlp"},
+    ),
+    "law-mnist": Page(
+        notebook="inverse-law.md",
+        title="The inverse law on MNIST, from recorded runs",
+        parameters={"workload": "mnist-lenet"},
+        data=(MNIST_RUNS,),
+    ),
     "known-answer": Page(notebook="known-answer.md"),
-    "law-digits": Page(notebook="inverse-law.md", parameters={"workload": "digits-mlp"}),
+    "update-time": Page(notebook="update-time.md", data=(MNIST_TIMINGS,)),
+    "training-time": Page(notebook="training-time.md", data=(MNIST_RUNS, MNIST_TIMINGS)),
 }
 
 
@@ -139,7 +154,7 @@ def execute_page(name: str) -> TaskFailed | None:
 
     page = PAGES[name]
     try:
-        rerun.execute(ROOT / "notebooks" / page.notebook, ROOT / RUNS / f"{name}.ipynb", page.parameters)
+        rerun.execute(ROOT / "notebooks" / page.notebook, ROOT / RUNS / f"{name}.ipynb", page.parameters, title=page.title)
     except records.BatchtimeError as error:
         return TaskFailed(str(error))
     return None
@@ -159,7 +174,7 @@ def task_page() -> Iterator[Task]:
                 *(f"data/{path}" for path in page.data),
                 "requirements.lock",
             ],
-            "uptodate": [config_changed({"parameters": page.parameters})],
+            "uptodate": [config_changed({"parameters": page.parameters, "title": page.title})],
             "task_dep": [f"page:{other}" for other in page.after],
             "targets": [str(RUNS / f"{name}.ipynb")],
         }

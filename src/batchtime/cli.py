@@ -191,6 +191,7 @@ def _workloads(_options: argparse.Namespace) -> Result:
 
 
 def _sweep(options: argparse.Namespace) -> Result:
+    from batchtime.records import total_cost
     from batchtime.sweep import complete
 
     chosen = _changed(options, options.name)
@@ -200,20 +201,19 @@ def _sweep(options: argparse.Namespace) -> Result:
     )
     outcomes = [record.outcome.status for record in records]
     counts = {status: outcomes.count(status) for status in ("reached", "censored", "diverged")}
-    cpu = math.fsum(record.cost.cpu_seconds for record in records)
-    evaluation = math.fsum(record.cost.evaluation_cpu_seconds for record in records) / cpu
+    cost = total_cost(records)
     found = {
         "name": chosen.name,
         "n_runs": len(records),
         **{f"n_{status}": count for status, count in counts.items()},
-        "cpu_seconds": cpu,
-        "evaluation_share": evaluation,
+        "cpu_seconds": cost.cpu_seconds,
+        "evaluation_share": cost.evaluation_share,
         "file": str(store.runs_file(chosen.name)),
     }
     text = ", ".join(f"{count} {status}" for status, count in counts.items())
     return found, (
         f"{chosen.name}: {len(records)} runs recorded ({text}); "
-        f"{cpu:.0f} s of CPU, {evaluation:.1%} of it for evaluation"
+        f"{cost.cpu_seconds:.0f} s of CPU, {cost.evaluation_share:.1%} of it for evaluation"
     )
 
 

@@ -89,11 +89,19 @@ def describe(notebook: Path) -> list[Parameter]:
         return _parameters(executable)
 
 
-def execute(notebook: Path, output: Path, parameters: Mapping[str, object]) -> None:
+def execute(
+    notebook: Path, output: Path, parameters: Mapping[str, object], *, title: str | None = None
+) -> None:
     """Execute a notebook with these parameters and write it, outputs included, to `output`.
 
     Figures and tables go to a folder `figures` beside the output, unless the parameters say otherwise. The output keeps
     in its metadata which notebook made it, with what, in how many seconds, and the command that does it again.
+
+    Args:
+        notebook: Source, as text.
+        output: Where the executed notebook is written.
+        parameters: What differs from the notebook's defaults.
+        title: Heading of the page; None for the notebook's own.
 
     Raises:
         ParameterError: If a name is unknown or a value has another type, before anything runs.
@@ -128,6 +136,7 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object]) -> N
         except papermill.PapermillExecutionError as error:
             raise NotebookError(_reason(notebook, error)) from error
         node = nbformat.read(finished, as_version=4)
+        _present(node, title)
         name = _shown(notebook)
         options = "".join(f" -p {key} {quote(str(value))}" for key, value in parameters.items())
         node.metadata["batchtime"] = {
@@ -141,6 +150,16 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object]) -> N
         partial = output.with_name(f".{output.name}.partial")
         nbformat.write(node, partial)
         partial.replace(output)
+
+
+def _present(node: Any, title: str | None) -> None:
+    """Give an executed notebook its page's title, and fold away the cell that papermill put in."""
+    if title is not None:
+        first = next(cell for cell in node.cells if cell.cell_type == "markdown")
+        first.source = re.sub(r"\A# .*", lambda _: f"# {title}", first.source)
+    for cell in node.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("hide-input")
 
 
 def render(executed: Path) -> Path:

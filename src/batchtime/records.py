@@ -6,8 +6,10 @@ Symbols: M batch size in examples, N updates to the target, t seconds per update
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -226,6 +228,20 @@ class Cost:
     cpu_seconds: float
     evaluation_cpu_seconds: float
     examples: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """Return what both cost together."""
+        return Cost(
+            wall_seconds=self.wall_seconds + other.wall_seconds,
+            cpu_seconds=self.cpu_seconds + other.cpu_seconds,
+            evaluation_cpu_seconds=self.evaluation_cpu_seconds + other.evaluation_cpu_seconds,
+            examples=self.examples + other.examples,
+        )
+
+    @property
+    def evaluation_share(self) -> float:
+        """Fraction of the CPU time that was spent evaluating."""
+        return self.evaluation_cpu_seconds / self.cpu_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -446,3 +462,8 @@ Progress = Callable[[int, int], None]
 
 def unwatched(done: int, total: int) -> None:
     """Take no notice of progress."""
+
+
+def total_cost(records: Sequence[RunRecord]) -> Cost:
+    """Return what one or more runs cost together."""
+    return reduce(add, (record.cost for record in records))

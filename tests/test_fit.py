@@ -171,7 +171,7 @@ def test_interval_ends_are_where_a_brute_force_profile_has_fallen_by_the_stated_
 
     def fallen(n_inf_alpha: object, start: float) -> float:
         def loss(p: npt.NDArray[np.float64]) -> float:
-            n_inf, alpha = n_inf_alpha(math.exp(p[0]))  # type: ignore[operator]
+            n_inf, alpha = n_inf_alpha(math.exp(p[0]))
             return -log_likelihood(runs, n_inf, alpha, math.exp(p[1]))
 
         found = optimize.minimize(loss, [math.log(start), math.log(spread)], method="Nelder-Mead",
@@ -273,7 +273,7 @@ def coverage(replications: int, **how: float) -> npt.NDArray[np.float64]:
     """Return how often the intervals of n_inf, alpha and alpha / n_inf hold the true values."""
     hits = np.zeros(3)
     for seed in range(replications):
-        fit = fit_inverse_law([seen(run, GRID) for run in sampled(seed, **how)])  # type: ignore[arg-type]
+        fit = fit_inverse_law([seen(run, GRID) for run in sampled(seed, **how)])
         truth = (LAW.n_inf, LAW.alpha, LAW.critical_batch_size)
         hits += [covers(interval, value) for interval, value in zip(bounds(fit), truth, strict=True)]
     return hits / replications
@@ -437,7 +437,7 @@ def test_replicates_without_variance_do_not_count_as_many() -> None:
     low, high = many.intervals.n_inf
     low_once, high_once = fit_inverse_law(once).intervals.n_inf
     assert None not in (low, high, low_once, high_once)
-    assert math.log(high / low) > 0.8 * math.log(high_once / low_once)  # type: ignore[operator]
+    assert math.log(high / low) > 0.8 * math.log(high_once / low_once)
     assert any("took the same number of updates" in warning for warning in many.warnings)
 
 

@@ -59,7 +59,7 @@ def test_a_run_whose_metric_stops_being_finite_has_diverged() -> None:
 )
 def test_a_target_in_the_wrong_unit_is_refused_with_its_value(metric: str, value: float) -> None:
     with pytest.raises(ParameterError, match=f"target = {value}"):
-        Target(metric=metric, value=value)  # type: ignore[arg-type]
+        Target(metric=metric, value=value)
 
 
 def test_the_grid_is_the_same_ratio_everywhere_and_ends_at_the_budget() -> None:

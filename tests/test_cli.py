@@ -1,0 +1,213 @@
+"""Promises of the command line: one result, one line for an error, the right exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from batchtime import cli
+from batchtime.records import InverseLaw, Observation, TimingRecord, UpdateTiming
+from batchtime.store import Store, write_observations
+
+from .builders import record
+
+PROGRAM = str(Path(sys.executable).with_name("batchtime"))
+LAW = InverseLaw(n_inf=200, alpha=3000)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Return a table of runs that scatter a little around a known law."""
+    seen = [
+        Observation(batch_size=size, lower=updates - 4, upper=updates + 4, seed=seed)
+        for size in (4, 8, 16, 32, 64, 128)
+        for seed, factor in enumerate((0.95, 0.98, 1.0, 1.02, 1.05))
+        for updates in (round(LAW.updates(float(size)) * factor),)
+    ]
+    write_observations(tmp_path / "runs.csv", seen)
+    return tmp_path / "runs.csv"
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    """Return the JSON object that a command prints."""
+    assert cli.main([*arguments, "--json"]) == 0
+    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) -> str:
+    """Return the one line with which a command fails."""
+    assert cli.main(list(arguments)) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("batchtime: ")
+    return err
+
+
+def test_help_answers_without_importing_what_is_slow() -> None:
+    imported = "import sys, batchtime.cli as c; c._parser(); sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", imported], check=False).returncode == 0
+    done = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
+    assert "Example: " in done.stdout
+
+
+def test_the_workloads_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {"digits-mlp", "mnist-lenet", "noisy-quadratic"} <= set(answer(capsys, "workloads"))
+
+
+def test_a_table_of_ones_own_gives_the_law_with_its_intervals(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "fit", str(table))
+    intervals = found["intervals"]
+    assert isinstance(intervals, dict)
+    for name in ("n_inf", "alpha", "critical_batch_size"):
+        low, high = intervals[name]
+        assert low < getattr(LAW, name) < high
+        assert low < found[name] < high
+    assert found["n_runs"] == 30
+    assert found["n_censored"] == 0
+    assert 0 <= found["leave_one_out_error"] < 0.05
+    assert found["r2_examples"] > 0.99
+
+
+def test_the_same_fit_is_told_to_a_person(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["fit", str(table)]) == 0
+    text = capsys.readouterr().out
+    assert "30 runs at 6 batch sizes" in text
+    assert "95 % interval" in text
+
+
+def test_an_interval_that_is_open_is_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # alpha / M alone: nothing bounds n_inf from below, so nothing bounds the critical batch size from above.
+    seen = [
+        Observation(batch_size=size, lower=round(5000 / size * f), upper=round(5000 / size * f), seed=seed)
+        for size in (1, 2, 4)
+        for seed, f in enumerate((0.9, 0.95, 1.05, 1.1))
+    ]
+    write_observations(tmp_path / "runs.csv", seen)
+    found = answer(capsys, "fit", str(tmp_path / "runs.csv"))
+    assert found["intervals"]["n_inf"][0] is None
+    assert found["intervals"]["critical_batch_size"][1] is None
+    assert found["warnings"]
+
+
+def test_one_batch_size_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs.csv").write_text("batch_size,updates\n8,100\n8,110\n")
+    assert "8" in complaint(capsys, "fit", str(tmp_path / "runs.csv"))
+
+
+def test_runs_that_are_all_censored_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs.csv").write_text("batch_size,updates,censored\n8,100,true\n16,100,true\n")
+    assert "reached" in complaint(capsys, "fit", str(tmp_path / "runs.csv"))
+
+
+def test_a_table_with_text_in_it_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs.csv").write_text("batch_size,updates\n8,soon\n")
+    assert "line 2, column updates, value 'soon'" in complaint(capsys, "fit", str(tmp_path / "runs.csv"))
+
+
+def test_a_sweep_that_is_not_recorded_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "batchtime sweep" in complaint(capsys, "fit", "digits-mlp", "--data", str(tmp_path))
+
+
+def test_a_missing_data_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = str(tmp_path / "absent")
+    for verb in ("fit", "sweep"):
+        assert f"there is no data folder {missing}" in complaint(capsys, verb, "digits-mlp", "--data", missing)
+
+
+def test_a_corrupt_runs_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Store(tmp_path).runs_file("digits-mlp")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"batch_size": 4}\n')
+    for verb in ("fit", "sweep"):
+        assert "digits-mlp.jsonl, line 1 is damaged" in complaint(capsys, verb, "digits-mlp", "--data", str(tmp_path))
+    assert path.read_text() == '{"batch_size": 4}\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("sweep", "mnits"), "workload = 'mnits'"),
+        (("sweep", "digits-mlp", "--batch-sizes", "[0]"), "batch_sizes = [0] is not allowed"),
+        (("sweep", "digits-mlp", "--target", "5"), "an error is a fraction"),
+        (("sweep", "digits-mlp", "--seeds", "0"), "seeds = 0"),
+        (("time", "digits-mlp", "--batch-sizes", "[1.5]"), "batch_sizes"),
+        (("fit", "mnits"), "workload = 'mnits'"),
+        (("rerun", "inverse-law"), "--out = None"),
+        (("rerun", "inverse-lau", "--list"), "inverse-law"),
+    ],
+)
+def test_a_bad_value_is_one_line_with_what_is_allowed(
+    arguments: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reason in complaint(capsys, *arguments)
+
+
+def test_a_sweep_is_trained_recorded_and_fitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = ["--batch-sizes", "[16, 64, 256]", "--seeds", "3", "--target", "0.3", "--data", str(tmp_path)]
+    found = answer(capsys, "sweep", "digits-mlp", *changes, "--workers", "2")
+    assert (found["n_runs"], found["n_reached"]) == (9, 9)
+    lines = Path(str(found["file"])).read_text().splitlines()
+    assert sorted((json.loads(line)["batch_size"], json.loads(line)["seed"]) for line in lines) == [
+        (size, seed) for size in (16, 64, 256) for seed in range(3)
+    ]
+    fitted = answer(capsys, "fit", "digits-mlp", *changes)
+    assert fitted["n_runs"] == 9
+    # Another target is another sweep: none of these runs counts for it.
+    changes[changes.index("0.3")] = "0.25"
+    assert "batchtime sweep" in complaint(capsys, "fit", "digits-mlp", *changes)
+
+
+def timing_of(wall_over_cpu: float) -> TimingRecord:
+    """Return timings on a line, as measured where others took a part of the processor."""
+    timings = tuple(
+        UpdateTiming(
+            batch_size=size,
+            wall_seconds=tuple((1e-4 + 1e-5 * size) * wall_over_cpu * jitter for jitter in (0.99, 1, 1.01)),
+            cpu_seconds=tuple((1e-4 + 1e-5 * size) * jitter for jitter in (0.99, 1, 1.01)),
+        )
+        for size in (1, 8, 48, 256)
+    )
+    return TimingRecord(workload="digits-mlp", timings=timings, provenance=record().provenance)
+
+
+def test_timings_of_a_busy_machine_are_refused_and_not_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchtime.timing.time_updates", lambda *_, **__: timing_of(1.5))
+    line = complaint(capsys, "time", "digits-mlp", "--data", str(tmp_path), code=2)
+    assert "1.50 times" in line
+    assert "--allow-busy" in line
+    assert Store(tmp_path).timings("digits-mlp") == []
+    found = answer(capsys, "time", "digits-mlp", "--data", str(tmp_path), "--allow-busy")
+    assert found["wall_over_cpu"] == pytest.approx(1.5)
+    assert len(Store(tmp_path).timings("digits-mlp")) == 1
+
+
+def test_timings_are_fitted_and_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchtime.timing.time_updates", lambda *_, **__: timing_of(1.0))
+    found = answer(capsys, "time", "digits-mlp", "--data", str(tmp_path))
+    assert found["fixed_seconds"] == pytest.approx(1e-4, rel=1e-3)
+    assert found["seconds_per_example"] == pytest.approx(1e-5, rel=1e-3)
+    assert Store(tmp_path).latest_timing("digits-mlp") == timing_of(1.0)
+
+
+def test_updates_are_really_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--batch-sizes", "[1, 48, 512]", "--repeats", "5", "--allow-busy", "--data", str(tmp_path)]
+    assert answer(capsys, "time", "digits-mlp", *given)["batch_sizes"] == [1, 48, 512]
+
+
+def test_the_parameters_of_a_notebook_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "rerun", "inverse-law", "--list")
+    assert {"workload", "learning_rate", "target", "batch_sizes", "seeds"} <= set(found["parameters"])
+
+
+def test_a_closed_pipe_is_no_traceback(table: Path) -> None:
+    command = f"{PROGRAM} fit {table} | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr

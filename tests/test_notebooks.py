@@ -1,0 +1,41 @@
+"""Promises of the notebooks: prose first, short cells, logic in the package."""
+
+import ast
+import re
+from pathlib import Path
+
+import jupytext
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.md"))
+
+
+def code_cells(notebook: Path) -> list[str]:
+    """Return the sources of the code cells."""
+    return [cell.source for cell in jupytext.read(notebook).cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_are_short_and_hold_no_logic(notebook: Path) -> None:
+    for source in code_cells(notebook):
+        assert len([line for line in source.splitlines() if line.strip()]) <= 12, source
+        forbidden = (ast.FunctionDef, ast.Lambda, ast.For, ast.While, ast.If, ast.comprehension)
+        assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, forbidden)], source
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_figure_has_a_caption_and_says_what_is_seen(notebook: Path) -> None:
+    for cell in jupytext.read(notebook).cells:
+        if cell.cell_type == "code" and "plt.subplots" in cell.source:
+            assert cell.metadata["mystnb"]["figure"]["caption"].strip()
+            assert len(cell.metadata["mystnb"]["image"]["alt"]) > 60
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_number_that_is_glued_is_used_and_one_that_is_used_is_glued(notebook: Path) -> None:
+    text = notebook.read_text(encoding="utf-8")
+    glued = set(re.findall(r'glue\("(\w+)"', text))
+    used = {name.split(":")[0] for name in re.findall(r"\{glue:text\}`([^`]+)`", text)}
+    assert used <= glued
+    elsewhere = " ".join(path.read_text(encoding="utf-8") for path in (notebook.parents[1] / "book").glob("*.md"))
+    assert not {name for name in glued - used if f":{name}:" not in elsewhere}

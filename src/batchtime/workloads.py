@@ -107,15 +107,28 @@ def _digits() -> tuple[Examples, Examples]:
 
 
 def _mnist() -> tuple[Examples, Examples]:
-    """The 60,000 training images of MNIST: the last 1,000 validate. The test images are not touched."""
+    return load_mnist(datasets_folder())
+
+
+def load_mnist(folder: Path) -> tuple[Examples, Examples]:
+    """Return the 60,000 training images of MNIST, the last 1,000 of them to validate; the test images stay untouched.
+
+    Args:
+        folder: Holds MNIST/raw, as torchvision lays it out; downloaded into it where that is missing.
+
+    Returns:
+        Images of shape (n, 1, 28, 28) with mean 0 and deviation 1 over the pixels, and labels of shape (n,).
+
+    Raises:
+        DatasetError: If a file is missing, cut off or changed, or cannot be downloaded.
+    """
     torchvision = _torchvision()
-    folder = datasets_folder()
     raw = folder / "MNIST" / "raw"
     if not any((raw / name).exists() for name in _MNIST_MD5):
         _download(lambda: torchvision.datasets.MNIST(str(folder), download=True), "MNIST", folder)
     _verify(raw, _MNIST_MD5)
     images = torchvision.datasets.MNIST(str(folder), train=True)
-    inputs = (images.data.to(torch.float32) / 255 - 0.1307) / 0.3081  # mean and deviation of the training pixels
+    inputs = (images.data.to(torch.float32) / 255 - 0.1307) / 0.3081
     return _split(inputs.unsqueeze(1), images.targets, validation=1000)
 
 

@@ -15,16 +15,15 @@ from scipy import optimize, stats
 from statsmodels.tools.sm_exceptions import DomainWarning
 
 from batchtime.fit import (
-    FitError,
     bootstrap_laws,
     fit_inverse_law,
-    fit_update_time,
     law_band,
     least_squares_law,
     mean_updates,
+    optimal_batch_size_interval,
     predict_updates,
 )
-from batchtime.records import Interval, InverseLaw, LawFit, Observation, UpdateTiming
+from batchtime.records import FitError, Interval, InverseLaw, LawFit, Observation, UpdateTime
 
 LAW = InverseLaw(n_inf=300.0, alpha=4000.0)
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -280,19 +279,19 @@ def coverage(replications: int, **how: float) -> npt.NDArray[np.float64]:
 
 
 def test_intervals_cover_the_truth_95_times_in_100() -> None:
-    # 200 replications: 95 % +- 3 standard errors of 1.5 %.
-    share = coverage(200)
-    assert (share >= 0.905).all()
-    assert (share <= 0.995).all()
+    # 100 replications: 95 % +- 3 standard errors of 2.2 % would allow 88 to 100.
+    share = coverage(100)
+    assert (share >= 0.9).all()
+    assert (share < 1).all()
 
 
 def test_intervals_of_few_runs_cover_too() -> None:
-    assert (coverage(100, seeds=2, sizes=(4, 32, 256)) >= 0.88).all()
+    assert (coverage(60, seeds=2, sizes=(4, 32, 256)) >= 0.88).all()
 
 
 def test_intervals_cover_where_runs_of_one_seed_go_together() -> None:
     # Counting 90 runs where there are 10 seeds would cover n_inf about half of the time.
-    share = coverage(100, correlation=0.9)
+    share = coverage(60, correlation=0.9)
     assert (share >= 0.88).all()
 
 
@@ -387,7 +386,7 @@ def test_a_law_of_one_term_is_fitted_on_its_boundary(n_inf: float, alpha: float)
     ],
 )
 def test_what_determines_no_law_is_refused_in_one_line(runs: list[Observation], said: str) -> None:
-    for function in (fit_inverse_law, least_squares_law, mean_updates):
+    for function in (fit_inverse_law, least_squares_law, mean_updates if runs else fit_inverse_law):
         with pytest.raises(FitError, match=said) as caught:
             function(runs)
         assert "\n" not in str(caught.value)
@@ -459,10 +458,8 @@ def test_a_single_seed_is_said() -> None:
     assert "share seed 0" in warned(sampled(1, seeds=1))
 
 
-def test_runs_all_on_one_law_within_their_intervals_say_that_scatter_cannot_be_seen() -> None:
-    runs = [seen(exact(m, LAW.updates(float(m))), GRID) for m in SIZES]
-    fit = fit_inverse_law(runs)
-    assert any("too small to be seen" in warning for warning in fit.warnings)
+def test_runs_all_on_one_law_within_their_intervals_have_intervals_that_hold_it() -> None:
+    fit = fit_inverse_law([seen(exact(m, LAW.updates(float(m))), GRID) for m in SIZES])
     assert covers(fit.intervals.n_inf, 300)
     assert covers(fit.intervals.alpha, 4000)
 
@@ -533,9 +530,25 @@ def test_a_band_is_between_percentiles_of_the_laws() -> None:
         law_band([], [1])
 
 
+def test_the_interval_of_the_optimum_is_between_percentiles_of_the_laws() -> None:
+    # Break-even batch size 4 and laws of critical batch sizes k^2 / 4, k = 1 .. 201: optima k = sqrt(k^2 / 4 * 4).
+    time = UpdateTime(fixed_seconds=0.004, seconds_per_example=0.001)
+    laws = [InverseLaw(n_inf=1.0, alpha=k * k / 4) for k in range(1, 202)]
+    assert optimal_batch_size_interval(laws, time) == pytest.approx((6, 196))
+    with pytest.raises(FitError, match="0 laws"):
+        optimal_batch_size_interval([], time)
+
+
+def test_an_optimum_without_bound_is_an_open_side() -> None:
+    time = UpdateTime(fixed_seconds=0.004, seconds_per_example=0.001)
+    laws = [InverseLaw(n_inf=float(k >= 6), alpha=16.0) for k in range(100)]
+    assert optimal_batch_size_interval(laws, time) == (pytest.approx(8), None)
+    assert optimal_batch_size_interval(laws, replace(time, seconds_per_example=0.0)) == (None, None)
+
+
 def test_sealed_batch_sizes_lie_in_their_predicted_intervals() -> None:
     hits = []
-    for seed in range(60):
+    for seed in range(40):
         runs = sampled(seed)
         sealed = [np.mean([run.lower for run in runs if run.batch_size == size]) for size in (8, 512)]
         known = [run for run in runs if run.batch_size not in (8, 512)]
@@ -552,7 +565,12 @@ def test_a_prediction_of_the_law_itself_at_a_vast_batch_size_is_the_interval_of_
     assert prediction.interval == pytest.approx(fit.intervals.n_inf, rel=1e-5)
 
 
-def test_predictions_at_no_batch_size_are_refused() -> None:
+def test_nothing_is_predicted_or_averaged_where_nothing_is_sealed() -> None:
+    assert predict_updates(sampled(1), [], runs=3) == ()
+    assert mean_updates([]) == ()
+
+
+def test_predictions_at_a_batch_size_of_zero_or_for_no_runs_are_refused() -> None:
     with pytest.raises(FitError, match="batch size 0"):
         predict_updates(sampled(1), [0], runs=3)
     with pytest.raises(FitError, match="runs = 0"):
@@ -625,13 +643,13 @@ def check_finite(runs: list[Observation]) -> None:
         assert math.isfinite(prediction.mean)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(tables())
 def test_any_table_gives_finite_numbers_or_a_refusal(runs: list[Observation]) -> None:
     check_finite(runs)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 1000), scale=st.sampled_from([1e-2, 1.0, 1e9]), position=st.integers(0, 17),
     off=st.sampled_from([0.1, 10.0]), cv=st.sampled_from([0.0, 1e-6, 0.05, 1.0]),
@@ -642,79 +660,3 @@ def test_one_run_off_by_ten_is_survived_at_any_scale(
     runs = sampled(seed, seeds=2, cv=cv)
     runs[position] = replace(runs[position], lower=runs[position].lower * off, upper=runs[position].lower * off)
     check_finite([replace(run, lower=run.lower * scale, upper=run.lower * scale) for run in runs])
-
-
-# Time per update
-
-
-def timing(batch_size: int, seconds: Sequence[float], busy: float = 1.0) -> UpdateTiming:
-    return UpdateTiming(
-        batch_size=batch_size, wall_seconds=tuple(busy * s for s in seconds), cpu_seconds=tuple(seconds)
-    )
-
-
-def jittered(seed: int, *, bend: float = 0.0) -> list[UpdateTiming]:
-    generator = np.random.default_rng(seed)
-    sizes = (1, 4, 16, 48, 96, 192, 512)
-    return [
-        timing(m, list((1e-3 + 1e-5 * m) * (1 + bend * math.log(m)) * np.exp(generator.normal(0, 0.05, size=15))))
-        for m in sizes
-    ]
-
-
-def test_a_time_per_update_is_recovered_from_its_own_values() -> None:
-    fit = fit_update_time([timing(m, [0.002 + 1e-5 * m] * 3) for m in (1, 10, 100, 1000)])
-    assert fit.update_time.fixed_seconds == pytest.approx(0.002)
-    assert fit.update_time.seconds_per_example == pytest.approx(1e-5)
-    assert fit.largest_deviation == pytest.approx(0, abs=1e-12)
-    assert fit.r2 == pytest.approx(1)
-    assert fit.batch_sizes == (1, 10, 100, 1000)
-    assert fit.warnings == ()
-
-
-def test_time_intervals_cover_the_truth() -> None:
-    fits = [fit_update_time(jittered(seed)) for seed in range(60)]
-    assert np.mean([covers(fit.fixed_seconds, 1e-3) for fit in fits]) >= 0.9
-    assert np.mean([covers(fit.seconds_per_example, 1e-5) for fit in fits]) >= 0.9
-
-
-def test_a_bent_time_per_update_is_said() -> None:
-    fit = fit_update_time(jittered(0, bend=0.3))
-    assert fit.largest_deviation > 0.15
-    assert any("not straight" in warning for warning in fit.warnings)
-
-
-def test_a_time_of_one_term_is_fitted_on_its_boundary_and_said() -> None:
-    flat = fit_update_time([timing(m, [0.01 / (1 + m / 1e4)]) for m in (1, 10, 100)])
-    assert flat.update_time.seconds_per_example == 0
-    assert flat.seconds_per_example[0] is None
-    assert any("do not grow" in warning for warning in flat.warnings)
-    steep = fit_update_time([timing(m, [1e-5 * m * m]) for m in (1, 10, 100)])
-    assert steep.update_time.fixed_seconds == 0
-    assert any("in proportion" in warning for warning in steep.warnings)
-
-
-def test_a_busy_machine_is_refused_unless_allowed() -> None:
-    timings = [timing(m, [0.002 + 1e-5 * m] * 3, busy=1.25) for m in (1, 100)]
-    with pytest.raises(FitError, match=r"wall / CPU seconds = 1\.25.*quiet"):
-        fit_update_time(timings)
-    fit = fit_update_time(timings, allow_busy=True)
-    assert fit.wall_over_cpu == pytest.approx(1.25)
-    assert any("busy" in warning for warning in fit.warnings)
-
-
-@pytest.mark.parametrize(
-    ("timings", "said"),
-    [
-        ([], "two distinct batch sizes"),
-        ([timing(8, [1.0]), timing(8, [1.1])], r"not \[8\]"),
-        ([timing(8, [1.0]), timing(16, [])], "no repeats"),
-        ([timing(8, [1.0]), timing(16, [0.0])], r"0\.0 seconds"),
-        ([timing(8, [1.0]), timing(16, [math.nan])], "nan seconds"),
-        ([timing(8, [1.0]), timing(0, [1.0])], "batch size 0"),
-        ([timing(8, [1.0]), UpdateTiming(batch_size=16, wall_seconds=(1.0, 1.0), cpu_seconds=(1.0,))], "in pairs"),
-    ],
-)
-def test_timings_that_determine_no_line_are_refused(timings: list[UpdateTiming], said: str) -> None:
-    with pytest.raises(FitError, match=said):
-        fit_update_time(timings)

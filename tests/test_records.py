@@ -117,6 +117,40 @@ def test_the_closed_form_optimum_is_the_least_of_a_fine_grid(
     assert time.seconds(high) == pytest.approx(1.05 * time.least_seconds, rel=1e-6)
 
 
+def training_time(n_inf: float, alpha: float, fixed: float, slope: float) -> TrainingTime:
+    law = InverseLaw(n_inf=n_inf, alpha=alpha)
+    return TrainingTime(law=law, update_time=UpdateTime(fixed_seconds=fixed, seconds_per_example=slope))
+
+
+def test_a_machine_whose_examples_are_free_breaks_even_nowhere() -> None:
+    assert UpdateTime(fixed_seconds=0.004, seconds_per_example=0.0).break_even_batch_size == math.inf
+
+
+@pytest.mark.parametrize(
+    ("terms", "optimum"),
+    [
+        ((0.0, 1600.0, 0.004, 0.001), math.inf),
+        ((100.0, 1600.0, 0.004, 0.0), math.inf),
+        ((100.0, 0.0, 0.004, 0.001), 0.0),
+        ((100.0, 1600.0, 0.0, 0.001), 0.0),
+        ((0.0, 1600.0, 0.0, 0.001), 1.0),
+        ((100.0, 0.0, 0.004, 0.0), 1.0),
+    ],
+)
+def test_an_optimum_of_a_law_or_machine_of_one_term_is_where_the_time_falls_to(
+    terms: tuple[float, float, float, float], optimum: float
+) -> None:
+    time = training_time(*terms)
+    assert time.optimal_batch_size == optimum
+    grid = np.geomspace(1e-6, 1e6, 101)
+    seconds = time.seconds(grid)
+    assert seconds.min() == pytest.approx(time.least_seconds, rel=1e-4)
+    low, high = time.within(0.05)
+    assert time.within(0.0)[0 if optimum == math.inf else 1] == (math.inf if optimum == 1 else optimum)
+    inside = (grid >= low) & (grid <= high)
+    assert np.array_equal(inside, seconds <= 1.05 * time.least_seconds)
+
+
 @given(n_inf=POSITIVE, alpha=POSITIVE, fixed=POSITIVE, slope=POSITIVE)
 def test_a_factor_of_two_off_costs_at_most_an_eighth(n_inf: float, alpha: float, fixed: float, slope: float) -> None:
     time = TrainingTime(

@@ -219,9 +219,9 @@ def _sweep(options: argparse.Namespace) -> Result:
 
 def _time(options: argparse.Namespace) -> Result:
     from batchtime.experiments import experiment, timed_batch_sizes
-    from batchtime.fit import fit_update_time
     from batchtime.store import writing
     from batchtime.timing import time_updates
+    from batchtime.update_time import BUSY, fit_update_time
 
     chosen = experiment(options.name)
     sizes = timed_batch_sizes(chosen, options.batch_sizes)
@@ -254,12 +254,9 @@ def _time(options: argparse.Namespace) -> Result:
     )
 
 
-BUSY = 1.1
-"""Wall / CPU time above which other programs took part of the processor."""
-
-
 def _fit(options: argparse.Namespace) -> Result:
-    from batchtime.fit import FitError, fit_inverse_law
+    from batchtime.fit import fit_inverse_law
+    from batchtime.records import FitError
     from batchtime.store import read_observations
 
     if options.source.endswith(".csv") or Path(options.source).is_file():

@@ -31,6 +31,10 @@ class ParameterError(BatchtimeError):
     """A value outside of what is allowed; the message names the parameter, the value and the allowed range."""
 
 
+class FitError(BatchtimeError):
+    """Runs or timings that do not determine a law; the message names what, the value and the remedy."""
+
+
 def check(condition: bool, *, name: str, value: object, allowed: str) -> None:
     """Refuse a value in one line.
 
@@ -336,7 +340,7 @@ Interval = tuple[float | None, float | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LawIntervals:
-    """Profile-likelihood intervals, 95 %."""
+    """Profile-likelihood intervals, 95 %, widened where seeds go together or batch sizes stand off the law."""
 
     n_inf: Interval
     alpha: Interval
@@ -350,7 +354,7 @@ class LawFit:
     Args:
         law: Point estimate.
         spread: Standard deviation of log N between runs at one batch size.
-        intervals: 95 % profile-likelihood intervals.
+        intervals: 95 % profile-likelihood intervals; both sides None where the scatter of the runs is not known.
         r2_examples: R^2 of the mean examples E against M over batch sizes that all reached; None below 3 of them.
         leave_one_out_error: Root mean square, over batch sizes, of the relative error in the mean updates predicted
             by a fit without that batch size; None where too few batch sizes are left.
@@ -417,8 +421,8 @@ class UpdateTime:
 
     @property
     def break_even_batch_size(self) -> float:
-        """Batch size at which the fixed cost is half of an update: the machine's own batch size."""
-        return self.fixed_seconds / self.seconds_per_example
+        """Batch size at which the fixed cost is half of an update: the machine's own; infinite if examples are free."""
+        return self.fixed_seconds / self.seconds_per_example if self.seconds_per_example > 0 else math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -434,8 +438,16 @@ class TrainingTime:
 
     @property
     def optimal_batch_size(self) -> float:
-        """Batch size of the least training time: geometric mean of the algorithm's and the machine's batch size."""
-        return math.sqrt(self.law.critical_batch_size * self.update_time.break_even_batch_size)
+        """Batch size of the least training time: geometric mean of the algorithm's and the machine's batch size.
+
+        0 where alpha or the fixed time is 0, for T then only grows with M, and infinite where n_inf or the time per
+        example is 0, for T then only falls; where both are so, T does not depend on M, and 1 is returned.
+        """
+        falls = self.law.alpha * self.update_time.fixed_seconds  # T(M) = constant + grows M + falls / M
+        grows = self.law.n_inf * self.update_time.seconds_per_example
+        if falls == 0 and grows == 0:
+            return 1.0
+        return math.sqrt(falls / grows) if grows > 0 else math.inf
 
     @property
     def least_seconds(self) -> float:
@@ -447,13 +459,16 @@ class TrainingTime:
     def within(self, excess: float) -> tuple[float, float]:
         """Return the batch sizes between which T(M) is at most (1 + excess) times the least.
 
-        T(k M_opt) / T_min = 1 + rho (k + 1/k - 2) with rho = s / T_min, s = sqrt(n_inf alpha delta gamma).
+        T(M) - T_min = grows M + falls / M - 2 sqrt(grows falls), with grows = n_inf gamma and falls = alpha delta.
+        Where grows is 0 no batch size is too large (infinite), where falls is 0 none is too small (0).
         """
-        time = self.update_time
-        product = self.law.n_inf * self.law.alpha * time.fixed_seconds * time.seconds_per_example
-        half = 1 + excess * self.least_seconds / math.sqrt(product) / 2
-        factor = half + math.sqrt(half * half - 1)
-        return self.optimal_batch_size / factor, self.optimal_batch_size * factor
+        falls = self.law.alpha * self.update_time.fixed_seconds
+        grows = self.law.n_inf * self.update_time.seconds_per_example
+        # grows M^2 - 2 half M + falls = 0, without a difference of nearly equal numbers
+        half = math.sqrt(grows * falls) + excess * self.least_seconds / 2
+        larger = half + math.sqrt(max(half * half - grows * falls, 0.0))
+        low = 0.0 if falls == 0 else falls / larger if larger > 0 else math.inf
+        return low, larger / grows if grows > 0 else math.inf
 
 
 Progress = Callable[[int, int], None]

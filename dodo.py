@@ -38,6 +38,7 @@ class Page:
         title: Heading of the page, where one notebook makes several; None for the notebook's own.
         parameters: What differs from the notebook's own defaults.
         data: Recorded files that it reads, below data/.
+        figures: Files of book/runs/figures that it writes and other pages show.
         after: Pages that must be finished first, as they write what this one reuses.
     """
 
@@ -45,6 +46,7 @@ class Page:
     title: str | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     data: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
 
 
@@ -60,6 +62,7 @@ PAGES = {
         title="The inverse law on MNIST, from recorded runs",
         parameters={"workload": "mnist-lenet"},
         data=(MNIST_RUNS,),
+        figures=("law-mnist-lenet.svg",),
     ),
     "known-answer": Page(notebook="known-answer.md"),
     "update-time": Page(notebook="update-time.md", data=(MNIST_TIMINGS,)),
@@ -154,7 +157,9 @@ def execute_page(name: str) -> TaskFailed | None:
 
     page = PAGES[name]
     try:
-        rerun.execute(ROOT / "notebooks" / page.notebook, ROOT / RUNS / f"{name}.ipynb", page.parameters, title=page.title)
+        rerun.execute(
+            ROOT / "notebooks" / page.notebook, ROOT / RUNS / f"{name}.ipynb", page.parameters, title=page.title
+        )
     except records.BatchtimeError as error:
         return TaskFailed(str(error))
     return None
@@ -176,7 +181,7 @@ def task_page() -> Iterator[Task]:
             ],
             "uptodate": [config_changed({"parameters": page.parameters, "title": page.title})],
             "task_dep": [f"page:{other}" for other in page.after],
-            "targets": [str(RUNS / f"{name}.ipynb")],
+            "targets": [str(RUNS / f"{name}.ipynb"), *(str(RUNS / "figures" / figure) for figure in page.figures)],
         }
 
 

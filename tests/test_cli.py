@@ -9,7 +9,7 @@ import pytest
 
 from batchtime import cli
 from batchtime.records import InverseLaw, Observation, TimingRecord, UpdateTiming
-from batchtime.store import Store, write_observations
+from batchtime.store import Store, StoreError, write_observations
 
 from .builders import record
 
@@ -181,10 +181,10 @@ def test_timings_of_a_busy_machine_are_refused_and_not_recorded(
     line = complaint(capsys, "time", "digits-mlp", "--data", str(tmp_path), code=2)
     assert "1.50 times" in line
     assert "--allow-busy" in line
-    assert Store(tmp_path).timings("digits-mlp") == []
+    assert not Store(tmp_path).timings_file("digits-mlp").exists()
     found = answer(capsys, "time", "digits-mlp", "--data", str(tmp_path), "--allow-busy")
     assert found["wall_over_cpu"] == pytest.approx(1.5)
-    assert len(Store(tmp_path).timings("digits-mlp")) == 1
+    assert Store(tmp_path).latest_timing("digits-mlp", own=True) == timing_of(1.5)
 
 
 def test_timings_are_fitted_and_recorded(
@@ -194,7 +194,9 @@ def test_timings_are_fitted_and_recorded(
     found = answer(capsys, "time", "digits-mlp", "--data", str(tmp_path))
     assert found["fixed_seconds"] == pytest.approx(1e-4, rel=1e-3)
     assert found["seconds_per_example"] == pytest.approx(1e-5, rel=1e-3)
-    assert Store(tmp_path).latest_timing("digits-mlp") == timing_of(1.0)
+    assert Store(tmp_path).latest_timing("digits-mlp", own=True) == timing_of(1.0)
+    with pytest.raises(StoreError, match="holds no timings of digits-mlp; measure them first"):
+        Store(tmp_path).latest_timing("digits-mlp")
 
 
 def test_updates_are_really_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,9 +89,7 @@ def describe(notebook: Path) -> list[Parameter]:
         return _parameters(executable)
 
 
-def execute(
-    notebook: Path, output: Path, parameters: Mapping[str, object], *, title: str | None = None
-) -> None:
+def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, title: str | None = None) -> None:
     """Execute a notebook with these parameters and write it, outputs included, to `output`.
 
     Figures and tables go to a folder `figures` beside the output, unless the parameters say otherwise. The output keeps

@@ -65,23 +65,21 @@ class Store:
         """
         return [r for top in self._sources() for r in _read(top / "runs" / f"{name}.jsonl", RunRecord)]
 
-    def timings(self, name: str) -> list[TimingRecord]:
-        """Return the recorded timings of a workload, published ones first.
+    def latest_timing(self, name: str, *, own: bool = False) -> TimingRecord:
+        """Return the timings of a workload that were measured last.
 
-        Raises:
-            StoreError: If a line is damaged.
-        """
-        return [r for top in self._sources() for r in _read(top / "timings" / f"{name}.jsonl", TimingRecord)]
-
-    def latest_timing(self, name: str) -> TimingRecord:
-        """Return the timings of a workload that were measured last, this machine's own before published ones.
+        Args:
+            name: Workload.
+            own: Whether this machine's own timings are meant, instead of the published ones.
 
         Raises:
             StoreError: If none are recorded, or a line is damaged.
         """
-        found = self.timings(name)
+        published, cached = self._sources()
+        path = (cached if own else published) / "timings" / f"{name}.jsonl"
+        found = _read(path, TimingRecord)
         if not found:
-            raise StoreError(f"no timings of {name} are recorded in {self.folder}; measure them: batchtime time {name}")
+            raise StoreError(f"{path} holds no timings of {name}; measure them first: batchtime time {name}")
         return found[-1]
 
     def _sources(self) -> tuple[Path, Path]:

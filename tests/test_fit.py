@@ -660,3 +660,13 @@ def test_one_run_off_by_ten_is_survived_at_any_scale(
     runs = sampled(seed, seeds=2, cv=cv)
     runs[position] = replace(runs[position], lower=runs[position].lower * off, upper=runs[position].lower * off)
     check_finite([replace(run, lower=run.lower * scale, upper=run.lower * scale) for run in runs])
+
+
+def test_one_batch_size_has_a_mean_and_one_that_never_reached_has_none() -> None:
+    one = [Observation(batch_size=4, lower=90 + k, upper=95 + k, seed=k) for k in range(6)]
+    (alone,) = mean_updates(one)
+    assert alone.mean == pytest.approx(95, rel=0.01)
+    assert alone.interval[0] is not None
+    assert alone.interval[0] < 95 < alone.interval[1]
+    (lost,) = mean_updates([Observation(batch_size=4, lower=90, upper=None, seed=k) for k in range(3)])
+    assert (lost.mean, lost.interval, lost.n_runs, lost.n_censored) == (None, (None, None), 3, 3)

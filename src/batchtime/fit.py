@@ -268,19 +268,20 @@ def mean_updates(observations: Sequence[Observation]) -> tuple[MeanUpdates, ...]
     the target less batch sizes.
 
     Raises:
-        FitError: If the runs do not determine a law.
+        FitError: If a value is impossible.
     """
     if len(observations) == 0:
         return ()
-    rows = gather(observations)
-    sizes, best = most_likely_means(rows)
-    n = rows.n_reached
-    freedom = max(n - len(sizes), 1)
+    rows = gather(observations, for_law=False)
     means, reaches = np.full(len(rows.sizes), np.nan), np.full(len(rows.sizes), np.inf)
-    means[sizes] = best.parameters[:-1]
-    if best.spread_known:
-        variances = np.maximum(np.diag(best.covariance)[:-1], 0.0)
-        reaches[sizes] = np.sqrt(f_point(freedom) * variances * n / freedom) / means[sizes]
+    if rows.bounded.any():
+        sizes, best = most_likely_means(rows)
+        means[sizes] = best.parameters[:-1]
+        n = rows.n_reached
+        freedom = max(n - len(sizes), 1)
+        if best.spread_known:
+            variances = np.maximum(np.diag(best.covariance)[:-1], 0.0)
+            reaches[sizes] = np.sqrt(f_point(freedom) * variances * n / freedom) / means[sizes]
     columns = (
         rows.sizes,
         means * rows.unit_updates,

@@ -102,13 +102,16 @@ def listed(values: Sequence[float] | Array) -> str:
     return "[" + ", ".join(shown if len(shown) <= 8 else [*shown[:7], "...", shown[-1]]) + "]"
 
 
-def gather(observations: Sequence[Observation]) -> Rows:
-    """Check the runs and count equal ones once.
+def gather(observations: Sequence[Observation], *, for_law: bool = True) -> Rows:
+    """Check one or more runs and count equal ones once.
 
     Raises:
-        FitError: If they do not determine a law.
+        FitError: If a value is impossible, or, where they are `for_law`, if they do not determine one.
     """
-    _check(observations)
+    for run in observations:
+        _check_run(run)
+    if for_law:
+        _check_law(observations)
     bounds = [(r.batch_size, r.lower, math.inf if r.upper is None else r.upper) for r in observations]
     distinct, row_of = np.unique(np.array(bounds, dtype=np.float64), axis=0, return_inverse=True)  # (R, 3)
     batch_size, lower, upper = distinct.T
@@ -116,7 +119,7 @@ def gather(observations: Sequence[Observation]) -> Rows:
     sizes, size = np.unique(batch_size, return_inverse=True)
     with np.errstate(divide="ignore"):
         log_lower, log_upper = np.log(lower), np.log(upper)
-    unit_updates = float(np.exp(np.median(log_upper[reached])))
+    unit_updates = float(np.exp(np.median(log_upper[reached] if reached.any() else log_lower)))
     unit_batch_size = float(np.sqrt(sizes[0]) * np.sqrt(sizes[-1]))
     return Rows(
         sizes=sizes,
@@ -132,10 +135,8 @@ def gather(observations: Sequence[Observation]) -> Rows:
     )
 
 
-def _check(observations: Sequence[Observation]) -> None:
+def _check_law(observations: Sequence[Observation]) -> None:
     """Refuse runs that determine no law."""
-    for run in observations:
-        _check_run(run)
     if len(observations) == 0:
         raise FitError("0 runs to fit; give at least one run that reached the target at each of two batch sizes")
     reached = sorted({run.batch_size for run in observations if run.upper is not None})

@@ -386,7 +386,7 @@ def test_a_law_of_one_term_is_fitted_on_its_boundary(n_inf: float, alpha: float)
     ],
 )
 def test_what_determines_no_law_is_refused_in_one_line(runs: list[Observation], said: str) -> None:
-    for function in (fit_inverse_law, least_squares_law, mean_updates if runs else fit_inverse_law):
+    for function in (fit_inverse_law, least_squares_law):
         with pytest.raises(FitError, match=said) as caught:
             function(runs)
         assert "\n" not in str(caught.value)

@@ -39,7 +39,6 @@ class Page:
         parameters: What differs from the notebook's own defaults.
         data: Recorded files that it reads, below data/.
         figures: Files of book/runs/figures that it writes and other pages show.
-        after: Pages that must be finished first, as they write what this one reuses.
     """
 
     notebook: str
@@ -47,7 +46,6 @@ class Page:
     parameters: Mapping[str, object] = field(default_factory=dict)
     data: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
 
 
 MNIST_RUNS, MNIST_TIMINGS = "runs/mnist-lenet.jsonl", "timings/mnist-lenet.jsonl"
@@ -180,7 +178,6 @@ def task_page() -> Iterator[Task]:
                 "requirements.lock",
             ],
             "uptodate": [config_changed({"parameters": page.parameters, "title": page.title})],
-            "task_dep": [f"page:{other}" for other in page.after],
             "targets": [str(RUNS / f"{name}.ipynb"), *(str(RUNS / "figures" / figure) for figure in page.figures)],
         }
 

@@ -16,9 +16,13 @@ TREE = {
     "src/batchtime/__init__.py": "",
     "src/batchtime/records.py": "class BatchtimeError(Exception): ...",
     "src/batchtime/rerun.py": """
-def execute(notebook, output, parameters):
+def execute(notebook, output, parameters, *, title=None):
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(str(parameters))
+    output.write_text(f"{title} {parameters}")
+    if output.stem == "measured":
+        figures = output.parent / "figures"
+        figures.mkdir(exist_ok=True)
+        (figures / "law.svg").write_text("<svg/>")
     with open("executed", "a") as log:
         log.write(output.stem + " ")
 """,
@@ -39,8 +43,8 @@ kernelspec: {name: python3, display_name: Python 3}
 """
 PAGES = """
 PAGES.clear()
-PAGES["measured"] = Page(notebook="measured.md", data=("runs/mnist.jsonl",))
-PAGES["live"] = Page(notebook="live.md", parameters={"seeds": 3})
+PAGES["measured"] = Page(notebook="measured.md", data=("runs/mnist.jsonl",), figures=("law.svg",))
+PAGES["live"] = Page(notebook="live.md", title="Live", parameters={"seeds": 3})
 """
 
 
@@ -109,6 +113,19 @@ def test_a_change_executes_exactly_the_pages_that_depend_on_it(tree: Path, chang
 def test_a_changed_parameter_executes_its_page(tree: Path) -> None:
     change(tree / "dodo.py", '{"seeds": 3}', '{"seeds": 4}')
     assert executed(tree) == {"live"}
+
+
+def test_a_changed_title_executes_its_page_alone(tree: Path) -> None:
+    change(tree / "dodo.py", 'title="Live"', 'title="Alive"')
+    assert executed(tree) == {"live"}
+    assert (tree / "book" / "runs" / "live.ipynb").read_text().startswith("Alive")
+
+
+def test_a_published_figure_that_is_gone_is_made_again_by_its_page(tree: Path) -> None:
+    figure = tree / "book" / "runs" / "figures" / "law.svg"
+    figure.unlink()
+    assert executed(tree) == {"measured"}
+    assert figure.exists()
 
 
 def test_a_page_that_is_gone_is_executed_again(tree: Path) -> None:

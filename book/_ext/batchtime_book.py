@@ -89,9 +89,13 @@ def add_origin(app: Sphinx, doctree: nodes.document) -> None:
     origin += nodes.paragraph(
         "", "", nodes.Text("This page was made by "), link, nodes.Text(f" in {made['seconds']:.0f} s.")
     )
-    origin += nodes.paragraph("", "These commands list its parameters, and run it with the values that you give:")
-    commands = f"batchtime rerun {notebook} --list\n{made['command']}"
+    origin += nodes.paragraph("", "After make book, these commands list its parameters, and run it again as it stands:")
+    commands = f".venv/bin/batchtime rerun {notebook} --list\n{made['command']}"
     origin += nodes.literal_block(commands, commands, language="bash")
+    option = nodes.literal("", "-p NAME VALUE")
+    origin += nodes.paragraph(
+        "", "", nodes.Text("To change a parameter, add "), option, nodes.Text(" to the second command, once for each.")
+    )
     next(iter(doctree.findall(nodes.section))).append(origin)
 
 

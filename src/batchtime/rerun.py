@@ -5,6 +5,7 @@ its parameters are checked before a kernel starts, and what comes out appears un
 """
 
 import ast
+import asyncio
 import re
 import shutil
 import subprocess
@@ -133,6 +134,10 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, t
             )
         except papermill.PapermillExecutionError as error:
             raise NotebookError(_reason(notebook, error)) from error
+        except KeyboardInterrupt:
+            # The kernel is stopped. What its cell said last has no reader, and asyncio would log it as an accident.
+            asyncio.get_event_loop().set_exception_handler(lambda _loop, _context: None)
+            raise
         node = nbformat.read(finished, as_version=4)
         _present(node, title)
         name = _shown(notebook)
@@ -141,7 +146,7 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, t
             "notebook": name,
             "parameters": values,
             "seconds": time.perf_counter() - start,
-            "command": f"batchtime rerun {name}{options} --out my-run",
+            "command": f".venv/bin/batchtime rerun {name}{options} --out my-run",
         }
         del node.metadata["papermill"]  # names of temporary files, and what stands above
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -151,13 +156,13 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, t
 
 
 def _present(node: Any, title: str | None) -> None:
-    """Give an executed notebook its page's title, and fold away the cell that papermill put in."""
+    """Give an executed notebook its page's title, and show no cell that papermill put in."""
     if title is not None:
         first = next(cell for cell in node.cells if cell.cell_type == "markdown")
         first.source = re.sub(r"\A# .*", lambda _: f"# {title}", first.source)
     for cell in node.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata.tags.append("hide-input")
+            cell.metadata.tags.append("remove-input")
 
 
 def render(executed: Path) -> Path:
@@ -189,19 +194,32 @@ def render(executed: Path) -> Path:
         if built.returncode or not page.exists():
             last = (built.stderr or built.stdout).strip().splitlines()[-1:]
             raise NotebookError(f"{executed} could not be rendered: {' '.join(last)}")
-        for part in (page, *page.parent.glob("_*")):
-            if part.is_dir():
-                shutil.copytree(part, executed.parent / part.name, dirs_exist_ok=True)
-            elif part == page:
-                shutil.copy(part, executed.parent)
+        for part in (page, *_loaded(page)):
+            copy = executed.parent / part.relative_to(page.parent)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(part, copy)
     return executed.with_suffix(".html")
+
+
+def _loaded(page: Path) -> set[Path]:
+    """Return the files below the page's folders that it names, and those that these name in their turn."""
+    files = {path for folder in page.parent.glob("_*") for path in folder.rglob("*") if path.suffix != ".map"}
+    found: set[Path] = set()
+    unread = [page]
+    while unread:
+        text = unread.pop().read_bytes()
+        named = {path for path in files - found if path.is_file() and path.name.encode() in text}
+        found |= named
+        unread += (path for path in named if path.suffix in {".css", ".js"})
+    return found
 
 
 def rerun(notebook: Path, parameters: Mapping[str, object], out: Path) -> Path:
     """Execute a notebook into the folder `out`, render it there, and return the page.
 
     Raises:
-        ParameterError: If `out` or the parameter `out_dir` is part of the published book, or a parameter is refused.
+        ParameterError: If `out` or the parameter `out_dir` is part of the published book, `out` cannot be written, or
+            a parameter is refused.
         NotebookError: If the notebook stops or cannot be rendered.
     """
     for name, folder in (("out", out), ("out_dir", ROOT / str(parameters.get("out_dir", "")))):
@@ -213,6 +231,13 @@ def rerun(notebook: Path, parameters: Mapping[str, object], out: Path) -> Path:
                 value=str(folder),
                 allowed=f"a folder outside {published.name}/, the published book",
             )
+    try:
+        with tempfile.TemporaryFile(dir=next(folder for folder in (out, *out.absolute().parents) if folder.exists())):
+            pass
+    except OSError as error:
+        raise ParameterError(
+            f"out = {str(out)!r} is not allowed; allowed: a folder that can be written ({error.strerror})"
+        ) from error
     executed = out / f"{notebook.stem}.ipynb"
     execute(notebook, executed, parameters)
     return render(executed)

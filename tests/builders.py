@@ -1,11 +1,16 @@
 """Small values that several tests start from."""
 
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
 from batchtime.records import (
     Cost,
     EvaluationGrid,
     Evaluations,
     LearningRate,
     Metric,
+    Observation,
     Outcome,
     Provenance,
     RunRecord,
@@ -48,3 +53,15 @@ def record(*, batch_size: int = 8, seed: int = 0, upper: int = 20) -> RunRecord:
             commit=None, dirty=None, versions={}, cpu="none", threads=1, device="cpu", date="2026-01-01T00:00:00+00:00"
         ),
     )
+
+
+def write_observations(path: Path, observations: Sequence[Observation]) -> None:
+    """Write measurements as the CSV file that `store.read_observations` reads."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["batch_size", "updates", "seed", "updates_lower", "censored"])
+        for seen in observations:
+            exact = seen.upper is None or seen.lower == seen.upper
+            updates = seen.lower if seen.upper is None else seen.upper
+            lower = "" if exact else seen.lower
+            table.writerow([seen.batch_size, updates, "" if seen.seed is None else seen.seed, lower, seen.censored])

@@ -3,15 +3,16 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from batchtime import cli
 from batchtime.records import InverseLaw, Observation, TimingRecord, UpdateTiming
-from batchtime.store import Store, StoreError, write_observations
+from batchtime.store import Store, StoreError
 
-from .builders import record
+from .builders import record, write_observations
 
 PROGRAM = str(Path(sys.executable).with_name("batchtime"))
 LAW = InverseLaw(n_inf=200, alpha=3000)
@@ -197,6 +198,63 @@ def test_timings_are_fitted_and_recorded(
     assert Store(tmp_path).latest_timing("digits-mlp", own=True) == timing_of(1.0)
     with pytest.raises(StoreError, match="holds no timings of digits-mlp; measure them first"):
         Store(tmp_path).latest_timing("digits-mlp")
+
+
+def test_a_read_only_data_folder_is_seen_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").write_text("a file where a folder is needed")
+    monkeypatch.setattr("batchtime.timing.time_updates", lambda *_, **__: pytest.fail("it was measured"))
+    assert "cannot open" in complaint(capsys, "time", "digits-mlp", "--data", str(tmp_path))
+    assert "there is no data folder" in complaint(capsys, "time", "digits-mlp", "--data", str(tmp_path / "absent"))
+
+
+def test_nothing_is_published_from_a_changed_checkout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = record().provenance
+    monkeypatch.setattr("batchtime.provenance.provenance", lambda **_: replace(changed, dirty=True))
+    for verb in ("sweep", "time"):
+        line = complaint(capsys, verb, "digits-mlp", "--record", "--data", str(tmp_path), code=2)
+        assert "src/ differs from the last commit" in line
+
+
+def test_a_published_sweep_is_complete_without_the_runs_of_the_cache(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = replace(record().provenance, dirty=False)
+    monkeypatch.setattr("batchtime.provenance.provenance", lambda **_: clean)
+    changes = ["--batch-sizes", "[64, 256]", "--seeds", "1", "--target", "0.5", "--data", str(tmp_path)]
+    answer(capsys, "sweep", "digits-mlp", *changes)
+    found = answer(capsys, "sweep", "digits-mlp", *changes, "--record")
+    assert len(Path(str(found["file"])).read_text().splitlines()) == 2
+    assert found["file"] == str(tmp_path / "runs" / "digits-mlp.jsonl")
+
+
+def test_a_part_of_a_sweep_is_fitted_with_a_word_about_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--target", "0.5", "--data", str(tmp_path)]
+    answer(capsys, "sweep", "digits-mlp", "--batch-sizes", "[16, 256]", "--seeds", "2", *where)
+    assert "4 of 100 runs of this sweep are recorded" in str(answer(capsys, "fit", "digits-mlp", *where)["warnings"])
+
+
+def test_options_of_a_sweep_are_refused_beside_a_table(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "learning_rate = 'banana'" in complaint(capsys, "fit", str(table), "--learning-rate", "banana")
+
+
+def test_the_example_of_the_book_is_a_table_that_can_be_fitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], root: Path
+) -> None:
+    page = (root / "book" / "own-measurements.md").read_text(encoding="utf-8")
+    (tmp_path / "runs.csv").write_text(page.split("```text\n")[1].split("```")[0])
+    found = answer(capsys, "fit", str(tmp_path / "runs.csv"))
+    assert (found["n_runs"], found["n_censored"]) == (7, 1)
+
+
+def test_no_answer_holds_a_number_that_json_does_not_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs.csv").write_text("batch_size,updates\n1,1e15\n64,1e15\n1e15,1\n2,3\n")
+    answer(capsys, "fit", str(tmp_path / "runs.csv"))
 
 
 def test_updates_are_really_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from batchtime.records import Observation
-from batchtime.store import Store, StoreError, read_observations, write_observations, writing
+from batchtime.store import Store, StoreError, read_observations, writing
 
-from .builders import record
+from .builders import record, write_observations
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def write(tmp_path: Path, text: str) -> Path:
 def test_a_table_of_ones_own_is_read_with_all_its_columns(tmp_path: Path) -> None:
     path = write(
         tmp_path,
-        "batch_size,updates,seed,updates_lower,censored\n8,100,1,90,false\n8,120,2,,\n16,50,1,0,FALSE\n4,999,1,,true\n",
+        "batch_size,updates,seed,updates_lower,censored\n8,100,1,90,false\n\n8,120,2,,\n16,50,1,0,FALSE\n4,999,1,0,true\n",
     )
     assert read_observations(path) == [
         Observation(batch_size=8, lower=90, upper=100, seed=1),
@@ -162,16 +162,19 @@ def test_observations_survive_a_table(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("batch_size,updates\n8,many\n", "line 2, column updates, value 'many'"),
-        ("batch_size,updates\n8,-5\n", "line 2, column updates, value -5"),
-        ("batch_size,updates\n0,5\n", "line 2, column batch_size, value 0"),
-        ("batch_size,updates\n8,nan\n", "line 2, column updates, value nan"),
-        ("batch_size,updates\n8,inf\n", "line 2, column updates, value inf"),
-        ("batch_size,updates\n8,\n", "line 2"),
+        ("batch_size,updates\n8,-5\n", "line 2, column updates, value '-5'"),
+        ("batch_size,updates\n0,5\n", "line 2, column batch_size, value '0'"),
+        ("batch_size,updates\n8,nan\n", "line 2, column updates, value 'nan'"),
+        ("batch_size,updates\n8,inf\n", "line 2, column updates, value 'inf'"),
+        ("batch_size,updates\n8,1e300\n", "line 2, column updates, value '1e300'"),
+        ("batch_size,updates,seed\n8,5,1.5\n", "line 2, column seed, value '1.5': allowed is a whole number"),
+        ("batch_size,updates\n8,\n", "line 2, column updates, value ''"),
         ("batch_size,updates\n8\n", "line 2 has more or fewer cells"),
         ("batch_size,updates\n8,5,7\n", "line 2 has more or fewer cells"),
         ("batch_size,updates,censored\n8,5,perhaps\n", "line 2, column censored, value 'perhaps'"),
-        ("batch_size,updates,updates_lower\n8,5,6\n", "line 2, column updates_lower, value 6"),
-        ("batch_size,updates,updates_lower,censored\n8,5,3,true\n", "line 2, column updates_lower, value 3"),
+        ("batch_size,updates,updates_lower\n8,5,6\n", "line 2, column updates_lower, value '6'"),
+        ("batch_size;updates\n8;5\n", "header 'batch_size;updates'; separate cells with commas"),
+        ('batch_size,updates\n8,"5\n9,7\n', "cannot read"),
         ("batch_size,steps\n8,5\n", "lacks column updates"),
         ("batch_size,updates,lr\n8,5,1\n", "unknown or repeated columns \\['lr'\\]"),
         ("batch_size,updates\n", "no rows"),

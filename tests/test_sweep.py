@@ -116,6 +116,17 @@ def test_a_killed_worker_is_one_line_and_the_finished_runs_are_kept(
     assert len(Store(tmp_path).runs("a")) == 3
 
 
+def fail(spec: RunSpec) -> RunRecord:
+    """Stop as a program does that runs out of memory."""
+    raise MemoryError(f"no room for\na batch of {spec.batch_size}")
+
+
+def test_a_run_that_stops_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchtime.sweep.train", fail)
+    with pytest.raises(SweepError, match=r"a run stopped \(MemoryError: no room for a batch of 32\)"):
+        complete(SWEEP, name="a", store=Store(tmp_path), workers=1)
+
+
 def start(data: Path, *more: str) -> "subprocess.Popen[str]":
     """Start a sweep of the digits on the command line."""
     command = [str(Path(sys.executable).with_name("batchtime")), "sweep", "digits-mlp", "--data", str(data)]

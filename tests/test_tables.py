@@ -1,9 +1,20 @@
 """Promises of the tables and phrases."""
 
 import pytest
+from bs4 import BeautifulSoup
+from IPython.display import HTML, Markdown
 
+from batchtime.experiments import experiment
 from batchtime.records import InverseLaw, TrainingTime, UpdateTime
-from batchtime.tables import interval_text, number_text, outcome_table, penalty_table, remarks
+from batchtime.tables import (
+    interval_text,
+    number_text,
+    penalty_table,
+    percent_text,
+    prediction_table,
+    remarks,
+    runs_table,
+)
 
 from .builders import record
 
@@ -28,10 +39,29 @@ def test_a_number_keeps_its_significant_digits(value: float, text: str) -> None:
     assert number_text(value) == text
 
 
-def test_every_run_is_counted_once() -> None:
-    table = outcome_table([record(seed=seed) for seed in range(3)] + [record(batch_size=16)])
-    assert table["reached"].tolist() == [3, 1]
-    assert table["diverged"].tolist() == [0, 0]
+def cells(shown: HTML | Markdown) -> list[list[str]]:
+    """Return the text of a table, row by row, its header first."""
+    rows = BeautifulSoup(shown.data, "html.parser").find_all("tr")
+    return [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in rows]
+
+
+def test_every_run_is_counted_once_under_its_role() -> None:
+    chosen = experiment("digits-mlp").changed(batch_sizes=[8, 16], seeds=3)
+    records = [record(seed=seed, batch_size=size) for seed in range(3) for size in (8, 16)]
+    shown = cells(runs_table(chosen, records, InverseLaw(n_inf=10, alpha=40)))
+    assert [row[:3] for row in shown[1:]] == [["8", "fitted", "3 of 3"], ["16", "fitted", "3 of 3"]]
+    # The law says 10 + 40 / 8 = 15, and 15 is the middle of every interval (10, 20]; 15 * 8 / 1437 epochs = 0.084.
+    assert shown[1][4] == "15"
+    assert shown[1][6] == "0.084"
+
+
+def test_nothing_sealed_is_said_in_words() -> None:
+    assert prediction_table([], []).data == "No batch size was sealed for these parameters."
+
+
+def test_what_is_not_known_is_not_printed_as_a_number() -> None:
+    assert percent_text(0.0724) == "7.2%"
+    assert "unknown" in percent_text(None)
 
 
 def test_a_factor_off_costs_the_same_below_and_above_the_optimum() -> None:
@@ -39,7 +69,7 @@ def test_a_factor_off_costs_the_same_below_and_above_the_optimum() -> None:
         law=InverseLaw(n_inf=100, alpha=1600), update_time=UpdateTime(fixed_seconds=0.004, seconds_per_example=0.001)
     )
     # s = sqrt(100 * 1600 * 0.004 * 0.001) = 0.8, T_min = 3.6: twice the optimum costs 0.8 / 3.6 * 0.5 = 11.1 %.
-    assert penalty_table(time, factors=(2,)).iloc[0].tolist() == ["4 or 16", "11.1%"]
+    assert cells(penalty_table(time, factors=(2,)))[1] == ["2", "4 or 16", "11.1%"]
     assert time.seconds(4.0) == pytest.approx(time.seconds(16.0))
 
 

@@ -14,8 +14,10 @@ from batchtime.records import BatchtimeError, Progress
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.experiments import Experiment
+    from batchtime.records import Observation
     from batchtime.store import Store
 
+_Verb = argparse.ArgumentParser
 Result = tuple[dict[str, object], str]
 """What a verb found: as one JSON object, and as text for a person."""
 
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         found, text = options.verb(options)
-        print(json.dumps(found) if options.json else text)  # noqa: T201 - the one result
+        print(json.dumps(found, allow_nan=False) if options.json else text)  # noqa: T201 - the one result
         sys.stdout.flush()
     except KeyboardInterrupt:
         _complain("stopped; what was recorded is whole: the same command goes on from there")
@@ -61,7 +63,10 @@ def _complain(message: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    common.add_argument("--data", type=Path, metavar="FOLDER", help="data folder (default: data/ of the checkout)")
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument("--data", type=Path, metavar="FOLDER", help="data folder (default: data/ of the checkout)")
+    record = argparse.ArgumentParser(add_help=False)
+    record.add_argument("--record", action="store_true", help="write to the published results instead of the cache")
     parser = argparse.ArgumentParser(
         prog="batchtime",
         description="Choose the mini-batch size that minimises SGD training time.",
@@ -69,10 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    def verb(name: str, act: Callable[[argparse.Namespace], Result], summary: str, example: str) -> _Verb:
+    def verb(
+        name: str, act: Callable[[argparse.Namespace], Result], summary: str, example: str, *parents: _Verb
+    ) -> _Verb:
         added = verbs.add_parser(
             name,
-            parents=[common],
+            parents=[common, *parents],
             help=summary,
             description=summary[:1].upper() + summary[1:] + ".",
             epilog=f"Example: {example}",
@@ -87,23 +94,32 @@ def _parser() -> argparse.ArgumentParser:
         _sweep,
         "train every run of a sweep that is not recorded yet",
         'batchtime sweep digits-mlp --batch-sizes "[8, 32, 128]" --seeds 5',
+        data,
+        record,
     )
     sweep.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
     sweep.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
     _add_changes(sweep)
 
-    time = verb("time", _time, "measure seconds per update and fit its line", "batchtime time digits-mlp --repeats 50")
+    time = verb(
+        "time",
+        _time,
+        "measure seconds per update and fit its line",
+        "batchtime time digits-mlp --repeats 50",
+        data,
+        record,
+    )
     time.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
     time.add_argument("--batch-sizes", metavar="LIST", help="sizes to time (default: the sweep's and sizes between)")
     time.add_argument("--repeats", type=_count, default=50, metavar="N", help="durations a size (default: 50)")
     time.add_argument("--allow-busy", action="store_true", help="record and fit also where other programs interfered")
-    time.add_argument("--record", action="store_true", help="write to the published timings instead of the cache")
 
     fit = verb(
         "fit",
         _fit,
         "fit N(M) = n_inf + alpha / M to recorded runs, or to a table of one's own",
         "batchtime fit measurements.csv --json",
+        data,
     )
     fit.add_argument("source", metavar="NAME|FILE.csv", help="a named sweep, or columns batch_size,updates[,seed,...]")
     _add_changes(fit)
@@ -113,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         _rerun,
         "execute a notebook of the book with other parameters, and render its page",
         'batchtime rerun inverse-law -p workload digits-mlp -p batch_sizes "[4, 16, 64]" --out my-run',
+        data,
     )
     rerun.add_argument("notebook", metavar="NOTEBOOK", help="its name in notebooks/, or a path")
     rerun.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
@@ -121,15 +138,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_Verb = argparse.ArgumentParser
-
-
 def _add_changes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", metavar="RATE", help="step size instead of the named sweep's")
     parser.add_argument("--target", metavar="VALUE", help="target instead of the named sweep's, in the metric's unit")
     parser.add_argument("--batch-sizes", metavar="LIST", help='for instance "[8, 32, 128]"')
     parser.add_argument("--seeds", metavar="N|LIST", help="how many seeds, from 0; or a list of them")
-    parser.add_argument("--record", action="store_true", help="write to the published runs instead of the cache")
 
 
 def _count(text: str) -> int:
@@ -140,9 +153,15 @@ def _count(text: str) -> int:
 
 
 def _store(options: argparse.Namespace) -> "Store":
+    from batchtime.provenance import provenance
     from batchtime.store import Store, data_folder
 
-    return Store(options.data or data_folder(), recording=getattr(options, "record", False))
+    recording = getattr(options, "record", False)
+    if recording and provenance(threads=1).dirty:
+        raise RefusedError(
+            "src/ differs from the last commit, so a published result could not name what made it; commit"
+        )
+    return Store(options.data or data_folder(), recording=recording)
 
 
 def _changed(options: argparse.Namespace, name: str) -> "Experiment":
@@ -225,18 +244,18 @@ def _time(options: argparse.Namespace) -> Result:
 
     chosen = experiment(options.name)
     sizes = timed_batch_sizes(chosen, options.batch_sizes)
-    record = time_updates(
-        chosen.workload, batch_sizes=sizes, repeats=options.repeats, progress=_bar(f"time {chosen.name}")
-    )
-    ratio = record.wall_over_cpu
-    if ratio > BUSY and not options.allow_busy:
-        raise RefusedError(
-            f"this machine was busy: an update took {ratio:.2f} times its CPU time (allowed: {BUSY}); nothing was "
-            "recorded: stop other programs and measure again, or say --allow-busy"
-        )
-    fitted = fit_update_time(record.timings, allow_busy=options.allow_busy)
     path = _store(options).timings_file(chosen.name)
-    with writing(path) as writer:
+    with writing(path) as writer:  # before the measurement, not after it, it is known whether it can be kept
+        record = time_updates(
+            chosen.workload, batch_sizes=sizes, repeats=options.repeats, progress=_bar(f"time {chosen.name}")
+        )
+        ratio = record.wall_over_cpu
+        if ratio > BUSY and not options.allow_busy:
+            raise RefusedError(
+                f"this machine was busy: an update took {ratio:.2f} times its CPU time (allowed: {BUSY}); nothing was "
+                "recorded: stop other programs and measure again, or say --allow-busy"
+            )
+        fitted = fit_update_time(record.timings, allow_busy=options.allow_busy)
         writer.append(record)
     time = fitted.update_time
     found = {
@@ -254,35 +273,50 @@ def _time(options: argparse.Namespace) -> Result:
     )
 
 
+def _observations(options: argparse.Namespace) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
+    """Return what is to be fitted, its name, and what is missing of it."""
+    from batchtime.records import FitError, check
+    from batchtime.store import read_observations
+    from batchtime.sweep import recorded
+
+    if options.source.endswith(".csv") or Path(options.source).is_file():
+        for name in ("learning_rate", "target", "batch_sizes", "seeds", "data"):
+            value = getattr(options, name)
+            check(value is None, name=name, value=value, allowed="nothing beside a table, only beside a named sweep")
+        return options.source, read_observations(Path(options.source)), ()
+    chosen = _changed(options, options.source)
+    records = recorded(chosen.sweep, name=chosen.name, store=_store(options))
+    total = len(chosen.sweep.runs())
+    if not records:
+        raise FitError(f"no run of {chosen.name} with these parameters is recorded; do `batchtime sweep` first")
+    missing = f"{len(records)} of {total} runs of this sweep are recorded; `batchtime sweep` trains the others."
+    return chosen.name, chosen.fit_observations(records), (missing,) if len(records) < total else ()
+
+
 def _fit(options: argparse.Namespace) -> Result:
     from batchtime.fit import fit_inverse_law
     from batchtime.records import FitError
-    from batchtime.store import read_observations
 
-    if options.source.endswith(".csv") or Path(options.source).is_file():
-        name, seen = options.source, read_observations(Path(options.source))
-    else:
-        chosen = _changed(options, options.source)
-        wanted = set(chosen.sweep.runs())
-        records = {record.spec: record for record in _store(options).runs(chosen.name) if record.spec in wanted}
-        if not records:
-            raise FitError(f"no run of {chosen.name} with these parameters is recorded; do `batchtime sweep` first")
-        name, seen = chosen.name, chosen.fit_observations(list(records.values()))
-    fitted = fit_inverse_law(seen)
+    name, seen, missing = _observations(options)
+    try:
+        fitted = fit_inverse_law(seen)
+    except FitError as error:
+        raise FitError(". ".join((*missing, str(error))).replace("..", ".")) from error
+    warnings = (*missing, *fitted.warnings)
     law, intervals = fitted.law, fitted.intervals
     quantities = {"n_inf": law.n_inf, "alpha": law.alpha, "critical_batch_size": law.critical_batch_size}
     pairs = {quantity: getattr(intervals, quantity) for quantity in quantities}
-    found = {
+    found: dict[str, object] = {
         "source": name,
-        **{quantity: value if math.isfinite(value) else None for quantity, value in quantities.items()},
+        **{quantity: _finite(value) for quantity, value in quantities.items()},
         "intervals": pairs,
         "spread": fitted.spread,
-        "leave_one_out_error": fitted.leave_one_out_error,
-        "r2_examples": fitted.r2_examples,
+        "leave_one_out_error": _finite(fitted.leave_one_out_error),
+        "r2_examples": _finite(fitted.r2_examples),
         "n_runs": fitted.n_runs,
         "n_censored": fitted.n_censored,
         "batch_sizes": fitted.batch_sizes,
-        "warnings": fitted.warnings,
+        "warnings": warnings,
     }
     units = {"n_inf": "updates", "alpha": "examples", "critical_batch_size": "examples"}
     lines = [f"{name}: {fitted.n_runs} runs at {len(fitted.batch_sizes)} batch sizes, {fitted.n_censored} censored"]
@@ -291,8 +325,13 @@ def _fit(options: argparse.Namespace) -> Result:
         lines.append(f"  {quantity:20}{value:10.4g} {units[quantity]:9} 95 % interval {low} to {high}")
     if fitted.leave_one_out_error is not None:
         lines.append(f"  a batch size left out is predicted to within {fitted.leave_one_out_error:.1%} (rms)")
-    lines += [f"  warning: {warning}" for warning in fitted.warnings]
+    lines += [f"  warning: {warning}" for warning in warnings]
     return found, "\n".join(lines)
+
+
+def _finite(value: float | None) -> float | None:
+    """Return a number that JSON has, or None."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _rerun(options: argparse.Namespace) -> Result:
@@ -307,5 +346,8 @@ def _rerun(options: argparse.Namespace) -> Result:
             f"{p.name}: {p.kind} = {p.default!r}  {p.help}" for p in known
         )
     check(options.out is not None, name="--out", value=None, allowed="a folder outside the published book")
+    if options.data is not None:
+        _store(options).runs_file("any")  # refuses a folder that is not there
+        os.environ["BATCHTIME_DATA"] = str(options.data.resolve())  # where the notebook's kernel looks
     page = rerun.rerun(notebook, rerun.parse(options.parameters), options.out)
     return {"page": str(page), "notebook": str(page.with_suffix(".ipynb"))}, str(page)

@@ -21,6 +21,7 @@ from batchtime.records import (
 )
 
 _Kind = TypeVar("_Kind")
+MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +33,17 @@ class Experiment:
         summary: One line for a reader.
         sweep: The runs.
         sealed: Batch sizes kept out of the fit and predicted by it.
-        below_pole: Batch sizes at which, at this learning rate, theory and pilot runs expect no law to hold; run and
-            shown, not fitted.
+        left_out: Batch sizes so small that, at this constant step size, the law is not expected to hold; run and shown,
+            not fitted.
+        n_examples: Training examples.
     """
 
     name: str
     summary: str
     sweep: SweepSpec
+    n_examples: int
     sealed: tuple[int, ...] = ()
-    below_pole: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
 
     @property
     def workload(self) -> Workload:
@@ -50,7 +53,24 @@ class Experiment:
     @property
     def fitted(self) -> tuple[int, ...]:
         """Batch sizes that the law is fitted to."""
-        return tuple(m for m in self.sweep.batch_sizes if m not in self.sealed + self.below_pole)
+        return tuple(m for m in self.sweep.batch_sizes if m not in self.sealed + self.left_out)
+
+    @property
+    def rate_text(self) -> str:
+        """The step size as a reader says it."""
+        rate = self.sweep.setting.learning_rate
+        if rate.half_batch_size == 0:
+            return f"{rate.maximum:g}, the same at every batch size"
+        return f"{rate.maximum:g} / (1 + {rate.half_batch_size:g} / M)"
+
+    def check_fittable(self) -> None:
+        """Refuse, before anything is trained, a grid to which no law can be fitted.
+
+        Raises:
+            ParameterError: If fewer than two batch sizes are fitted.
+        """
+        allowed = "at least two batch sizes, for a law of two parameters"
+        check(len(self.fitted) >= 2, name="batch_sizes", value=list(self.fitted), allowed=allowed)
 
     def fit_observations(self, records: Sequence[RunRecord]) -> list[Observation]:
         """Return what is fitted: the runs at the batch sizes that are neither sealed nor below the pole."""
@@ -83,28 +103,31 @@ class Experiment:
             ParameterError: If a value is not allowed; it names the parameter, the value and what is.
         """
         setting = self.sweep.setting
-        sweep, sealed, below_pole = self.sweep, self.sealed, self.below_pole
+        sweep, sealed, left_out = self.sweep, self.sealed, self.left_out
         if learning_rate is not None:
             rate = _convert(learning_rate, float, name="learning_rate", allowed="a finite number more than 0")
             setting = replace(setting, learning_rate=replace(setting.learning_rate, maximum=rate))
         if target is not None:
-            value = _convert(target, float, name="target", allowed="a number in the unit of the metric")
+            unit = {"error": "a fraction of examples, more than 0 and less than 1", "loss": "nats, more than 0"}
+            allowed = f"this workload's target is a validation {setting.workload.target.metric}: "
+            allowed += unit[setting.workload.target.metric]
+            value = _convert(target, float, name="target", allowed=allowed)
             goal = replace(setting.workload.target, value=value)
             setting = replace(setting, workload=replace(setting.workload, target=goal))
         if batch_sizes is not None:
             allowed = "a list of distinct whole numbers, each at least 1, for instance [8, 32, 128]"
             sizes = _convert(batch_sizes, tuple[int, ...], name="batch_sizes", allowed=allowed)
             sweep = replace(sweep, batch_sizes=sizes)
-            sealed, below_pole = (), ()
+            sealed, left_out = (), ()
         if seeds is not None:
-            allowed = "how many seeds (a whole number, at least 1), or a list of distinct seeds"
+            allowed = f"how many seeds (a whole number from 1 to {MOST_SEEDS:,}), or a list of distinct seeds"
             if isinstance(seeds, str) and not seeds.lstrip().startswith("["):
                 seeds = _convert(seeds, int, name="seeds", allowed=allowed)
             if isinstance(seeds, int):
-                check(seeds >= 1, name="seeds", value=seeds, allowed=allowed)
+                check(1 <= seeds <= MOST_SEEDS, name="seeds", value=seeds, allowed=allowed)
                 seeds = range(seeds)
             sweep = replace(sweep, seeds=_convert(seeds, tuple[int, ...], name="seeds", allowed=allowed))
-        return replace(self, sweep=replace(sweep, setting=setting), sealed=sealed, below_pole=below_pole)
+        return replace(self, sweep=replace(sweep, setting=setting), sealed=sealed, left_out=left_out)
 
 
 def _convert(value: object, kind: type[_Kind], *, name: str, allowed: str) -> _Kind:
@@ -143,7 +166,7 @@ def timed_batch_sizes(chosen: Experiment, given: str | None = None) -> tuple[int
 _ALL = (
     Experiment(
         name="digits-mlp",
-        summary="scikit-learn's embedded 8 x 8 digits, a 64-64-10 perceptron: needs no download",
+        summary="scikit-learn's embedded 8 x 8 digits, a perceptron with one hidden layer; needs no download",
         sweep=SweepSpec(
             setting=Setting(
                 workload=Workload(
@@ -159,12 +182,13 @@ _ALL = (
             batch_sizes=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
             seeds=tuple(range(10)),
         ),
+        n_examples=1437,
         sealed=(8, 128),
-        below_pole=(1,),
+        left_out=(1,),
     ),
     Experiment(
         name="mnist-lenet",
-        summary="MNIST's 59,000 training images, a LeNet with strided convolutions, to 6 % validation error",
+        summary="MNIST, a LeNet with strided convolutions; its images are downloaded when a run is missing",
         sweep=SweepSpec(
             setting=Setting(
                 workload=Workload(
@@ -180,8 +204,9 @@ _ALL = (
             batch_sizes=(1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 96, 128, 256, 512),
             seeds=tuple(range(20)),
         ),
+        n_examples=59_000,
         sealed=(6, 96),
-        below_pole=(1,),
+        left_out=(1,),
     ),
     Experiment(
         name="noisy-quadratic",
@@ -201,6 +226,7 @@ _ALL = (
             batch_sizes=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
             seeds=tuple(range(10)),
         ),
+        n_examples=4096,
         sealed=(8, 128),
     ),
 )

@@ -35,6 +35,12 @@ class FitError(BatchtimeError):
     """Runs or timings that do not determine a law; the message names what, the value and the remedy."""
 
 
+LARGEST_BATCH = 10**6
+"""Examples in a batch: more is a slip of the keyboard, and more than memory holds."""
+LARGEST_SEED = 2**63 - 1
+"""The largest number that torch's generators take."""
+
+
 def check(condition: bool, *, name: str, value: object, allowed: str) -> None:
     """Refuse a value in one line.
 
@@ -98,7 +104,7 @@ class LearningRate:
         allowed = "a finite number of examples, at least 0"
         check(0 <= self.half_batch_size < math.inf, name="half_batch_size", value=self.half_batch_size, allowed=allowed)
 
-    def at(self, batch_size: int) -> float:
+    def at(self, batch_size: float) -> float:
         """Return the step size used at this batch size."""
         return self.maximum / (1 + self.half_batch_size / batch_size)
 
@@ -167,13 +173,14 @@ class SweepSpec:
 
     def __post_init__(self) -> None:
         """Refuse grids with nothing in them, or with the same run twice."""
-        allowed = "a list of distinct whole numbers, each at least 1"
+        allowed = f"a list of distinct whole numbers from 1 to {LARGEST_BATCH:,}"
         sizes = self.batch_sizes
-        valid = len(sizes) > 0 and len(set(sizes)) == len(sizes) and min(sizes) >= 1
+        valid = len(sizes) > 0 and len(set(sizes)) == len(sizes) and 1 <= min(sizes) <= max(sizes) <= LARGEST_BATCH
         check(valid, name="batch_sizes", value=list(sizes), allowed=allowed)
-        allowed = "a list of distinct whole numbers, each at least 0"
-        valid = len(self.seeds) > 0 and len(set(self.seeds)) == len(self.seeds) and min(self.seeds) >= 0
-        check(valid, name="seeds", value=list(self.seeds), allowed=allowed)
+        allowed = f"a list of distinct whole numbers from 0 to {LARGEST_SEED:,}"
+        seeds = self.seeds
+        valid = len(seeds) > 0 and len(set(seeds)) == len(seeds) and 0 <= min(seeds) <= max(seeds) <= LARGEST_SEED
+        check(valid, name="seeds", value=list(seeds), allowed=allowed)
 
     def runs(self) -> list[RunSpec]:
         """Return every run of the grid, by batch size and then by seed."""
@@ -216,7 +223,7 @@ class Evaluations:
 class Outcome:
     """What is known of the updates N of one run: lower < N <= upper; no upper bound where it never got there.
 
-    "censored": the budget was spent first. "diverged": the loss stopped being finite.
+    "censored": the run ended first, for its budget was spent. "diverged": the loss stopped being finite.
     """
 
     status: Literal["reached", "censored", "diverged"]
@@ -279,7 +286,11 @@ class RunRecord:
         return RunSpec(setting=self.setting, batch_size=self.batch_size, seed=self.seed)
 
     def at(self, target: Target) -> "RunRecord":
-        """Return the same run read at another target, from its kept evaluations."""
+        """Return the same run read at another target, from its kept evaluations.
+
+        At a harder target than its own a run is censored where it ended. At a much easier one its interval is wide:
+        far from its own target a run is evaluated rarely.
+        """
         setting = replace(self.setting, workload=replace(self.setting.workload, target=target))
         return replace(self, setting=setting, outcome=self.evaluations.outcome(target))
 

@@ -7,11 +7,11 @@ and synced. A torn last line (a writer killed in the middle) is put aside when t
 import contextlib
 import csv
 import fcntl
-import math
+import io
 import os
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,12 +58,13 @@ class Store:
         return self._target() / "timings" / f"{name}.jsonl"
 
     def runs(self, name: str) -> list[RunRecord]:
-        """Return the recorded runs of a sweep, published ones first.
+        """Return the recorded runs of a sweep, published ones first; while `recording`, these alone.
 
         Raises:
             StoreError: If a line is damaged.
         """
-        return [r for top in self._sources() for r in _read(top / "runs" / f"{name}.jsonl", RunRecord)]
+        tops = self._sources()[:1] if self.recording else self._sources()
+        return [r for top in tops for r in _read(top / "runs" / f"{name}.jsonl", RunRecord)]
 
     def latest_timing(self, name: str, *, own: bool = False) -> TimingRecord:
         """Return the timings of a workload that were measured last.
@@ -89,7 +90,7 @@ class Store:
         return self.folder, self.folder / "cache"
 
     def _target(self) -> Path:
-        return self.folder if self.recording else self.folder / "cache"
+        return self._sources()[0 if self.recording else 1]
 
 
 class Writer:
@@ -133,12 +134,19 @@ def writing(path: Path) -> Iterator[Writer]:
     except OSError as error:
         raise StoreError(f"cannot open {path} for writing: {error.strerror}; name another data folder") from error
     try:
+        busy = f"another process is writing to {path}; wait for it to end, or stop it"
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StoreError(f"another process is writing to {path}; wait for it to end, or stop it") from error
+            raise StoreError(busy) from error
+        if not path.exists() or not os.path.samestat(path.stat(), os.fstat(descriptor)):
+            raise StoreError(busy)  # it has just recorded nothing, and removed the file
         _put_torn_line_aside(path, descriptor)
-        yield Writer(path, descriptor)
+        try:
+            yield Writer(path, descriptor)
+        finally:
+            if os.fstat(descriptor).st_size == 0:
+                path.unlink()  # nothing was recorded
     finally:
         os.close(descriptor)
 
@@ -178,72 +186,71 @@ def read_observations(path: Path) -> list[Observation]:
 
     Columns: `batch_size` and `updates`; optionally `seed`, `updates_lower` (the target was reached after more than
     `updates_lower` and at most `updates` updates; exact where the column is absent or the cell empty) and `censored`
-    (true where `updates` were spent without reaching the target).
+    (true where `updates` were spent without reaching the target; `updates_lower` is of no use there).
 
     Raises:
         StoreError: If the file or a cell cannot be used; the message names the line, the column and the value.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+        names = [name.strip() for name in rows.fieldnames or []]
+        _check_header(path, names)
+        rows.fieldnames = names
+        table = [_observation(row, f"{path}, line {rows.line_num}") for row in rows if any(row.values())]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StoreError(f"cannot read {path}: {error}; give a CSV file with columns batch_size,updates") from error
-    rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    names = [name.strip() for name in rows.fieldnames or []]
-    known = [column.name for column in fields(_Row)]
-    missing = [name for name in ("batch_size", "updates") if name not in names]
-    unknown = [name for name in names if name not in known]
-    if missing or unknown or len(set(names)) < len(names):
-        problem = f"lacks column {missing[0]}" if missing else f"has unknown or repeated columns {unknown or names}"
-        raise StoreError(f"{path} {problem}; allowed: {', '.join(known)} (the first two are needed)")
-    rows.fieldnames = names
-    table = [_observation(row, f"{path}, line {rows.line_num}") for row in rows if any(row.values())]
     if not table:
         raise StoreError(f"{path} has no rows below its header; give one row a run")
     return table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    """The columns of a table of measurements."""
+def _check_header(path: Path, names: list[str]) -> None:
+    missing = [name for name in ("batch_size", "updates") if name not in names]
+    unknown = [name for name in names if name not in _COLUMNS]
+    if missing or unknown or len(set(names)) < len(names):
+        header = ",".join(names)
+        remedy = "separate cells with commas" if ";" in header or "\t" in header else f"allowed: {', '.join(_COLUMNS)}"
+        problem = f"lacks column {missing[0]}" if missing else f"has unknown or repeated columns {unknown or names}"
+        raise StoreError(f"{path} {problem} in its header {header!r}; {remedy} (the first two are needed)")
 
-    batch_size: float
-    updates: float
-    seed: int | None = None
-    updates_lower: float | None = None
-    censored: bool = False
+
+_COLUMNS = {
+    "batch_size": "a number more than 0 and at most 1e15",
+    "updates": "a number more than 0 and at most 1e15",
+    "seed": "a whole number, or empty",
+    "updates_lower": "a number at least 0 and less than updates, or empty",
+    "censored": "true, false or empty",
+}
 
 
 def _observation(cells: dict[Any, Any], place: str) -> Observation:
     if None in cells or None in cells.values():
         raise StoreError(f"{place} has more or fewer cells than the header; give one cell a column")
-    given = {name: text.strip() for name, text in cells.items() if text.strip()}
-    given |= {"censored": given["censored"].lower()} if "censored" in given else {}
-    try:
-        row = msgspec.convert(given, _Row, strict=False)
-    except msgspec.ValidationError as error:
-        column = str(error).rpartition("`$.")[2].rstrip("`")
-        value = f", column {column}, value {given[column]!r}" if column in given else ""
-        raise StoreError(f"{place}{value}: {str(error).partition(' - ')[0]}; correct or remove that row") from error
-    lower = 0.0 if row.updates_lower is None else row.updates_lower
-    for name, number in (("batch_size", row.batch_size), ("updates", row.updates)):
-        if not 0 < number < math.inf:
-            raise StoreError(f"{place}, column {name}, value {number:g}: not a finite number more than 0")
-    if not 0 <= lower < row.updates or (row.censored and row.updates_lower is not None):
-        text = "must be at least 0 and less than updates, and empty where censored is true"
-        raise StoreError(f"{place}, column updates_lower, value {lower:g}: {text}")
-    if row.censored:
-        return Observation(batch_size=row.batch_size, lower=row.updates, upper=None, seed=row.seed)
-    lower = row.updates if row.updates_lower is None else lower
-    return Observation(batch_size=row.batch_size, lower=lower, upper=row.updates, seed=row.seed)
+    given = {name: text.strip() for name, text in cells.items()}
+
+    def read(column: str, kind: type[_R]) -> _R | None:
+        text = given.get(column, "").lower()
+        try:
+            value = msgspec.convert(text, kind, strict=False) if text else None
+        except msgspec.ValidationError:
+            raise _bad_cell(place, column, given) from None
+        if kind is float and value is not None and not 0 <= value <= 1e15:  # type: ignore[operator]
+            raise _bad_cell(place, column, given)
+        return value
+
+    batch_size, updates, lower = read("batch_size", float), read("updates", float), read("updates_lower", float)
+    seed, censored = read("seed", int), read("censored", bool)
+    if not batch_size:
+        raise _bad_cell(place, "batch_size", given)
+    if not updates:
+        raise _bad_cell(place, "updates", given)
+    if censored:
+        return Observation(batch_size=batch_size, lower=updates, upper=None, seed=seed)
+    if lower is not None and lower >= updates:
+        raise _bad_cell(place, "updates_lower", given)
+    return Observation(batch_size=batch_size, lower=updates if lower is None else lower, upper=updates, seed=seed)
 
 
-def write_observations(path: Path, observations: Sequence[Observation]) -> None:
-    """Write measurements as the CSV file that `read_observations` reads."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["batch_size", "updates", "seed", "updates_lower", "censored"])
-        for seen in observations:
-            exact = seen.upper is None or seen.lower == seen.upper
-            updates = seen.lower if seen.upper is None else seen.upper
-            lower = "" if exact else seen.lower
-            table.writerow([seen.batch_size, updates, "" if seen.seed is None else seen.seed, lower, seen.censored])
+def _bad_cell(place: str, column: str, cells: dict[str, str]) -> StoreError:
+    return StoreError(f"{place}, column {column}, value {cells[column]!r}: allowed is {_COLUMNS[column]}")

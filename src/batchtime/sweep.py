@@ -51,8 +51,8 @@ def complete(
         SweepError: If a worker died.
         StoreError: If records cannot be read or written.
     """
-    if not missing_runs(sweep, store.runs(name)):
-        return _in_order(sweep, store.runs(name))
+    if len(kept := recorded(sweep, name=name, store=store)) == len(sweep.runs()):
+        return kept
     with writing(store.runs_file(name)) as writer:
         missing = missing_runs(sweep, store.runs(name))  # again, now that nobody else can add any
         total = len(sweep.runs())
@@ -62,15 +62,22 @@ def complete(
             futures = [pool.submit(train, spec) for spec in missing]
             try:
                 for future in as_completed(futures):
-                    writer.append(future.result())
+                    writer.append(_result(future))
                     done += 1
                     progress(done, total)
             except BrokenProcessPool as error:
                 message = f"a worker process died; {done} of {total} runs are recorded: run it again to go on"
                 raise SweepError(message) from error
             finally:
-                _cancel(futures)
-    return _in_order(sweep, store.runs(name))
+                for future in futures:
+                    future.cancel()
+    return recorded(sweep, name=name, store=store)
+
+
+def recorded(sweep: SweepSpec, *, name: str, store: Store) -> list[RunRecord]:
+    """Return the runs of a sweep that are recorded, in the sweep's order; a published one before one's own."""
+    by_spec = {record.spec: record for record in reversed(store.runs(name))}
+    return [by_spec[spec] for spec in sweep.runs() if spec in by_spec]
 
 
 def train(spec: RunSpec) -> RunRecord:
@@ -84,14 +91,17 @@ def train(spec: RunSpec) -> RunRecord:
     return train_to_target(spec, build(spec.setting.workload))
 
 
-def _in_order(sweep: SweepSpec, records: list[RunRecord]) -> list[RunRecord]:
-    by_spec = {record.spec: record for record in reversed(records)}
-    return [by_spec[spec] for spec in sweep.runs()]
-
-
-def _cancel(futures: "list[Future[RunRecord]]") -> None:
-    for future in futures:
-        future.cancel()
+def _result(future: "Future[RunRecord]") -> RunRecord:
+    """Return what a worker made, or say in one line why it could not."""
+    try:
+        return future.result()
+    except (BatchtimeError, BrokenProcessPool):
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise SweepError(
+            f"a run stopped ({reason}); finished runs are recorded: change the sweep, or run it again"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,12 +1,13 @@
 """Tables and phrases that the book shows, made from values."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
+from batchtime.experiments import Experiment
+from batchtime.fit import MeanUpdates, Prediction, mean_updates
 from batchtime.records import (
     Interval,
     InverseLaw,
@@ -18,6 +19,11 @@ from batchtime.records import (
     UpdateTiming,
 )
 from batchtime.theory import NoisyQuadratic
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> HTML:
+    """Return rows of text as a table of the page."""
+    return HTML(pd.DataFrame(rows, columns=list(columns)).to_html(index=False, border=0))
 
 
 def interval_text(interval: Interval, digits: int = 3) -> str:
@@ -34,69 +40,73 @@ def number_text(value: float, digits: int = 3) -> str:
     return f"{rounded:,.0f}" if digits <= 0 or 10 ** (digits - 1) <= abs(rounded) < 1e7 else f"{value:.{digits}g}"
 
 
-def law_table(fit: LawFit) -> pd.DataFrame:
+def percent_text(fraction: float | None, digits: int = 1) -> str:
+    """Return a fraction in percent, or words where it is not known."""
+    return "an unknown share (too few batch sizes)" if fraction is None else f"{fraction:.{digits}%}"
+
+
+def law_table(fit: LawFit) -> HTML:
     """Return the three quantities of a law with their units and intervals, one a row."""
+    law, intervals = fit.law, fit.intervals
     rows = [
-        ("n_inf", fit.law.n_inf, "updates", fit.intervals.n_inf),
-        ("alpha", fit.law.alpha, "examples", fit.intervals.alpha),
-        (
-            "critical batch size alpha / n_inf",
-            fit.law.critical_batch_size,
-            "examples",
-            fit.intervals.critical_batch_size,
-        ),
+        ("n_inf", law.n_inf, "updates", intervals.n_inf),
+        ("alpha", law.alpha, "examples", intervals.alpha),
+        ("alpha / n_inf", law.critical_batch_size, "examples", intervals.critical_batch_size),
     ]
-    return pd.DataFrame(
+    return table(
+        ["quantity", "estimate", "unit", "95 % interval"],
         [(name, number_text(value), unit, interval_text(interval)) for name, value, unit, interval in rows],
-        columns=["quantity", "estimate", "unit", "95 % interval"],
-    ).set_index("quantity")
-
-
-def outcome_table(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Return for each batch size how many runs reached the target, spent the budget or diverged."""
-    table = pd.crosstab(
-        pd.Series([record.batch_size for record in records], name="batch size M"),
-        pd.Series([record.outcome.status for record in records], name="runs"),
     )
-    columns = {"reached": "reached", "censored": "not reached within the budget", "diverged": "diverged"}
-    return table.reindex(columns=list(columns), fill_value=0).rename(columns=columns)
 
 
-class _Predicted(Protocol):
-    """What a table needs of a prediction."""
+def runs_table(chosen: Experiment, records: Sequence[RunRecord], law: InverseLaw) -> HTML:
+    """Return for each batch size how many runs reached the target, their mean updates and epochs, and the law's error.
 
-    @property
-    def batch_size(self) -> float: ...
-    @property
-    def mean(self) -> float: ...
-    @property
-    def interval(self) -> Interval: ...
+    The mean is the most likely one, censored runs counted as "more than"; an epoch passes over the training examples.
+    """
+    rows = []
+    for size in sorted(chosen.sweep.batch_sizes):
+        here = [record for record in records if record.batch_size == size]
+        (seen,) = mean_updates([record.observation() for record in here])
+        role = "sealed" if size in chosen.sealed else "left out" if size in chosen.left_out else "fitted"
+        reached = sum(record.outcome.status == "reached" for record in here)
+        rows.append(
+            (
+                f"{size}",
+                role,
+                f"{reached} of {len(here)}",
+                number_text(seen.mean) if seen.mean is not None else "not known",
+                number_text(law.updates(float(size))),
+                f"{law.updates(float(size)) / seen.mean - 1:+.0%}" if seen.mean is not None else "",
+                f"{seen.mean * size / chosen.n_examples:.2g}" if seen.mean is not None else "",
+            )
+        )
+    return table(["M", "runs are", "reached", "mean updates", "law", "error of the law", "epochs"], rows)
 
 
-class _Measured(Protocol):
-    """What a table needs of a measured mean."""
-
-    @property
-    def mean(self) -> float | None: ...
+def largest_deviation(means: Sequence[MeanUpdates], law: InverseLaw) -> float:
+    """Return how far the law is from the mean updates of the batch size that it describes worst, as a fraction."""
+    return max(abs(law.updates(seen.batch_size) / seen.mean - 1) for seen in means if seen.mean is not None)
 
 
-def prediction_table(predicted: Sequence[_Predicted], measured: Sequence[_Measured]) -> pd.DataFrame:
+def prediction_table(predicted: Sequence[Prediction], measured: Sequence[MeanUpdates]) -> HTML | Markdown:
     """Return predicted mean updates beside measured ones, with the error as a fraction of what was measured."""
+    if not predicted:
+        return Markdown("No batch size was sealed for these parameters.")
     rows = [
         (
             f"{guess.batch_size:g}",
             number_text(guess.mean),
             interval_text(guess.interval),
-            "not reached" if seen.mean is None else number_text(seen.mean),
+            "not known" if seen.mean is None else number_text(seen.mean),
             "" if seen.mean is None else f"{guess.mean / seen.mean - 1:+.1%}",
         )
         for guess, seen in zip(predicted, measured, strict=True)
     ]
-    columns = ["batch size M", "predicted updates", "95 % interval", "measured mean", "error of the prediction"]
-    return pd.DataFrame(rows, columns=columns).set_index("batch size M")
+    return table(["M", "predicted", "95 % interval", "measured", "error"], rows)
 
 
-def known_law_table(found: LawFit, known: InverseLaw) -> pd.DataFrame:
+def known_law_table(found: LawFit, known: InverseLaw) -> HTML:
     """Return a fitted law beside the one that is known."""
     rows = [
         (
@@ -107,10 +117,10 @@ def known_law_table(found: LawFit, known: InverseLaw) -> pd.DataFrame:
         )
         for name in ("n_inf", "alpha", "critical_batch_size")
     ]
-    return pd.DataFrame(rows, columns=["quantity", "known", "fitted", "95 % interval"]).set_index("quantity")
+    return table(["quantity", "known", "fitted", "95 % interval"], rows)
 
 
-def closed_form_table(batch_sizes: Sequence[int], rate: LearningRate, problem: NoisyQuadratic) -> pd.DataFrame:
+def closed_form_table(batch_sizes: Sequence[int], rate: LearningRate, problem: NoisyQuadratic) -> HTML:
     """Return the exact updates of a noisy quadratic beside the inverse law that they are to first order."""
     law = problem.law(rate)
     rows = [
@@ -118,11 +128,10 @@ def closed_form_table(batch_sizes: Sequence[int], rate: LearningRate, problem: N
         for size in batch_sizes
         for exact in (problem.updates(size, rate),)
     ]
-    columns = ["batch size M", "closed form", "inverse law", "difference"]
-    return pd.DataFrame(rows, columns=columns).set_index("batch size M")
+    return table(["M", "closed form", "inverse law", "difference"], rows)
 
 
-def update_time_table(timings: Sequence[UpdateTiming], line: UpdateTime) -> pd.DataFrame:
+def update_time_table(timings: Sequence[UpdateTiming], line: UpdateTime) -> HTML:
     """Return the median of each timed batch size with its quartiles, in milliseconds, beside the fitted line."""
     rows = [
         (
@@ -134,19 +143,17 @@ def update_time_table(timings: Sequence[UpdateTiming], line: UpdateTime) -> pd.D
         )
         for timing in timings
     ]
-    columns = ["batch size M", "median, ms", "middle half, ms", "line, ms", "error of the line"]
-    return pd.DataFrame(rows, columns=columns).set_index("batch size M")
+    return table(["M", "median, ms", "middle half, ms", "line, ms", "error of the line"], rows)
 
 
-def penalty_table(time: TrainingTime, factors: Sequence[float]) -> pd.DataFrame:
+def penalty_table(time: TrainingTime, factors: Sequence[float]) -> HTML:
     """Return how much longer training takes at batch sizes some factor below or above the optimum."""
     best, least = time.optimal_batch_size, time.least_seconds
     rows = [
         (f"{factor:g}", f"{best / factor:.3g} or {best * factor:.3g}", f"{time.seconds(best * factor) / least - 1:.1%}")
         for factor in factors
     ]
-    columns = ["off by a factor of", "batch size M", "longer than the least time by"]
-    return pd.DataFrame(rows, columns=columns).set_index("off by a factor of")
+    return table(["off by a factor of", "M", "longer than the least time by"], rows)
 
 
 def remarks(sentences: Sequence[str]) -> Markdown:

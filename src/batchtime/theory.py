@@ -40,8 +40,7 @@ class NoisyQuadratic:
 
     def updates(self, batch_size: float, learning_rate: LearningRate) -> float:
         """Return the updates, as a real number, after which the mean gap is the target; infinity if it never is."""
-        rate = learning_rate.maximum / (1 + learning_rate.half_batch_size / batch_size)
-        check(rate < 1, name="learning_rate", value=rate, allowed="less than 1 on this problem")
+        rate = _stable(learning_rate).at(batch_size)
         floor = self.floor(batch_size, rate)
         if floor >= self.gap:
             return math.inf
@@ -53,7 +52,7 @@ class NoisyQuadratic:
         With b = 1/eta_max and H = half_batch_size: 1/eta = b + b H / M, and -1 / log(1 - eta) has slope
         (1 - e)^-1 (log(1 - e))^-2 in 1/eta times e^2, e = eta_max; the noise adds (1 - q) sigma^2 e / (2 (2 - e) gap).
         """
-        e = learning_rate.maximum
+        e = _stable(learning_rate).maximum
         decay = -math.log1p(-e)
         log_ratio = math.log(self.start / self.gap)
         slower = log_ratio / 2 * e * learning_rate.half_batch_size / ((1 - e) * decay**2)
@@ -69,12 +68,18 @@ class NoisyQuadratic:
 
         def excess(log_size: float) -> float:
             size = math.exp(log_size)
-            rate = learning_rate.maximum / (1 + learning_rate.half_batch_size / size)
-            return self.floor(size, rate) - self.gap
+            return self.floor(size, learning_rate.at(size)) - self.gap
 
         if excess(math.log(1e-3)) <= 0:
             raise ParameterError("at this learning rate every batch size reaches the target; there is no pole")
         return math.exp(brentq(excess, math.log(1e-3), math.log(1e9)))
+
+
+def _stable(learning_rate: LearningRate) -> LearningRate:
+    """Refuse a step size at which the closed form does not hold."""
+    allowed = "more than 0 and less than 1 on this problem"
+    check(learning_rate.maximum < 1, name="learning_rate", value=learning_rate.maximum, allowed=allowed)
+    return learning_rate
 
 
 NOISY_QUADRATIC = NoisyQuadratic(dimension=64, examples=4096, noise_variance=5.0, distance=math.sqrt(10), gap=0.05)

@@ -1,9 +1,12 @@
 """Data sets and models by name: turns a `Workload` into tensors, a model, a loss and metrics."""
 
+import contextlib
+import fcntl
 import functools
 import math
+import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,9 +127,10 @@ def load_mnist(folder: Path) -> tuple[Examples, Examples]:
     """
     torchvision = _torchvision()
     raw = folder / "MNIST" / "raw"
-    if not any((raw / name).exists() for name in _MNIST_MD5):
-        _download(lambda: torchvision.datasets.MNIST(str(folder), download=True), "MNIST", folder)
-    _verify(raw, _MNIST_MD5)
+    with _alone(folder):
+        if not any((raw / name).exists() for name in _MNIST_MD5):
+            _download(lambda: torchvision.datasets.MNIST(str(folder), download=True), "MNIST", folder)
+        _verify(raw, _MNIST_MD5)
     images = torchvision.datasets.MNIST(str(folder), train=True)
     inputs = (images.data.to(torch.float32) / 255 - 0.1307) / 0.3081
     return _split(inputs.unsqueeze(1), images.targets, validation=1000)
@@ -156,7 +160,26 @@ def _split(inputs: Tensor, targets: Tensor, *, validation: int) -> tuple[Example
 _MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time look at a folder of data sets, so that none reads what another still downloads."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise DatasetError(
+            f"cannot use {folder}: {error.strerror}; set BATCHTIME_DATASETS to another folder"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _verify(folder: Path, sums: Mapping[str, str]) -> None:

@@ -670,3 +670,13 @@ def test_one_batch_size_has_a_mean_and_one_that_never_reached_has_none() -> None
     assert alone.interval[0] < 95 < alone.interval[1]
     (lost,) = mean_updates([Observation(batch_size=4, lower=90, upper=None, seed=k) for k in range(3)])
     assert (lost.mean, lost.interval, lost.n_runs, lost.n_censored) == (None, (None, None), 3, 3)
+
+
+def test_a_table_with_copies_of_its_runs_is_warned_of() -> None:
+    runs = [
+        Observation(batch_size=m, lower=100 + 1000 / m + k, upper=105 + 1000 / m + k, seed=k)
+        for m in (2, 8, 32)
+        for k in range(6)
+    ]
+    assert "have the batch size and the seed of another one" not in warned(runs)
+    assert "18 runs have the batch size and the seed of another one" in warned([*runs, *runs])

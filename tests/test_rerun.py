@@ -1,9 +1,20 @@
 """A notebook is executed with parameters of one's own; a wrong parameter stops before a kernel starts."""
 
+import contextlib
+import hashlib
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from bs4 import BeautifulSoup
 
 from batchtime import rerun
 from batchtime.records import ParameterError
@@ -34,6 +45,18 @@ Target(metric="error", value=learning_rate)
 ```
 
 Formulas such as $N(M)$ are shown.
+"""
+# Its kernel needs a moment to end: long enough to answer that it was interrupted.
+SLEEPING = """
+```{code-cell} ipython3
+import os, time
+from pathlib import Path
+Path(out_dir).write_text(str(os.getpid()))
+try:
+    time.sleep(600)
+finally:
+    time.sleep(0.5)
+```
 """
 
 
@@ -76,7 +99,7 @@ def test_an_executed_notebook_says_how_to_make_it_again(notebook: Path, tmp_path
     output = tmp_path / "out" / "small.ipynb"
     rerun.execute(notebook, output, {"batch_sizes": [4]})
     made = json.loads(output.read_text())["metadata"]["batchtime"]
-    assert made["command"] == "batchtime rerun notebooks/small.md -p batch_sizes '[4]' --out my-run"
+    assert made["command"] == ".venv/bin/batchtime rerun notebooks/small.md -p batch_sizes '[4]' --out my-run"
     assert made["seconds"] > 0
     assert str(tmp_path) not in output.read_text()
 
@@ -179,3 +202,114 @@ def test_a_notebook_is_found_by_its_name_and_an_unknown_one_is_refused_with_the_
     assert rerun.find_notebook(known[0]) == root / "notebooks" / f"{known[0]}.md"
     with pytest.raises(ParameterError, match=known[0]):
         rerun.find_notebook("nothing-of-this-name")
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_a_folder_that_cannot_be_written_stops_before_anything_runs(notebook: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nothing")):
+        with pytest.raises(ParameterError) as refusal:
+            rerun.rerun(notebook, {}, out)
+        assert str(refusal.value).startswith(
+            f"out = {str(out)!r} is not allowed; allowed: a folder that can be written"
+        )
+        assert "\n" not in str(refusal.value)
+
+
+def alive(process: int) -> bool:
+    """Return whether a process of this number runs."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, 0)
+        return True
+    return False
+
+
+def until(condition: object, *, seconds: float = 60) -> None:
+    """Wait until a condition holds."""
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_ctrl_c_stops_a_rerun_with_one_line_and_leaves_no_kernel(tmp_path: Path) -> None:
+    notebook, marker = tmp_path / "sleeping.md", tmp_path / "kernel"
+    notebook.write_text(NOTEBOOK + SLEEPING)
+    command = [str(Path(sys.executable).with_name("batchtime")), "rerun", str(notebook)]
+    options = ["-p", "out_dir", str(marker), "--out", str(tmp_path / "mine")]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        until(lambda: marker.exists() and marker.read_text())
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        out, told = running.communicate(timeout=60)
+    assert (running.returncode, out) == (130, "")
+    assert told.startswith("batchtime: stopped")
+    assert len(told.splitlines()) == 1, told
+    until(lambda: not alive(int(marker.read_text())), seconds=10)
+    assert not (tmp_path / "mine").exists()
+
+
+def fingerprints(*folders: Path) -> dict[Path, str]:
+    """Return a hash of every file of these folders."""
+    return {
+        path: hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def own_data(root: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return an empty data folder that the notebooks use; the published book must stay as it is, byte by byte."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("BATCHTIME_DATA", str(folder))
+    published = fingerprints(root / "book" / "runs", site)
+    yield folder
+    assert fingerprints(root / "book" / "runs", site) == published
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("inverse-law", {"workload": "digits-mlp", "batch_sizes": [16, 64, 256], "seeds": 2, "target": 0.3}),
+        ("known-answer", {"seeds": 2}),
+    ],
+)
+def test_a_notebook_of_the_book_makes_a_whole_page_of_other_runs(
+    own_data: Path, tmp_path: Path, name: str, parameters: dict[str, object]
+) -> None:
+    path = rerun.rerun(rerun.find_notebook(name), parameters, tmp_path / "mine")
+    page = BeautifulSoup(path.read_text(), "html.parser")
+    glued = [number.text for number in page.select(".pasted-text, .pasted-inline")]
+    assert len(glued) > 5
+    assert [text for text in glued if re.fullmatch(r"\W*|.*\bnan\b.*", text)] == []
+    assert re.findall(r"\bnan\b", page.select_one("article").text) == []  # type: ignore[union-attr]
+    loaded = [str(tag.get("src") or tag.get("href") or "") for tag in page.select("script, img, link")]
+    beside = [urlsplit(address).path for address in loaded if address.startswith("_")]
+    assert len(beside) > 5
+    assert [address for address in beside if not (path.parent / address).is_file()] == []
+    assert (own_data / "cache" / "runs").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "allowed"),
+    [
+        ("batch_sizes", [0], "distinct whole numbers from 1"),
+        ("target", 5, "an error is a fraction"),
+        ("workload", "nowhere", "digits-mlp, mnist-lenet"),
+    ],
+)
+def test_a_value_that_the_book_cannot_run_is_refused_in_one_line_before_any_run(
+    own_data: Path, tmp_path: Path, parameter: str, value: object, allowed: str
+) -> None:
+    with pytest.raises(rerun.NotebookError) as refusal:
+        rerun.rerun(rerun.find_notebook("inverse-law"), {parameter: value}, tmp_path / "mine")
+    assert str(refusal.value).startswith(f"{parameter} = ")
+    assert allowed in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert [path for path in own_data.rglob("*") if path.is_file()] == []
+    assert not (tmp_path / "mine").exists()

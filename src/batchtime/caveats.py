@@ -25,10 +25,10 @@ def of_the_design(rows: Rows, observations: Sequence[Observation]) -> Iterator[s
     if runs > 1 and len(seeds) == 1 and None not in seeds:
         yield f"All {runs} runs share seed {seeds.pop()}: the scatter between seeds is not in the intervals; add seeds."
     named = [(run.batch_size, run.seed) for run in observations if run.seed is not None]
-    if len(set(named)) < len(named):
+    if (repeats := len(named) - len(set(named))) > 0:
         yield (
-            f"{len(named) - len(set(named))} runs have the batch size and the seed of another one: if they are copies, the "
-            "intervals are too narrow; remove them."
+            f"{repeats} runs have the batch size and the seed of another one: if they are copies, the intervals are too "
+            "narrow; remove them."
         )
     if censored.any():
         yield (

@@ -27,7 +27,7 @@ def of_the_design(rows: Rows, observations: Sequence[Observation]) -> Iterator[s
     named = [(run.batch_size, run.seed) for run in observations if run.seed is not None]
     if (repeats := len(named) - len(set(named))) > 0:
         yield (
-            f"{repeats} runs have the batch size and the seed of another one: if they are copies, the intervals are too "
+            f"{repeats} runs have the batch size and the seed of another one: if they are copies, intervals are too "
             "narrow; remove them."
         )
     if censored.any():

@@ -169,6 +169,12 @@ def test_any_other_error_names_the_notebook_the_cell_and_the_error(notebook: Pat
     assert str(refusal.value).endswith("stopped: ZeroDivisionError: division by zero")
 
 
+def test_a_kernel_that_dies_is_told_as_such(notebook: Path, tmp_path: Path) -> None:
+    notebook.write_text(NOTEBOOK.replace("(workload, batch", "import os; os._exit(1)\n(workload, batch"))
+    with pytest.raises(rerun.NotebookError, match=r"small.md stopped with its kernel: Kernel died"):
+        rerun.execute(notebook, tmp_path / "out.ipynb", {})
+
+
 def test_a_failed_run_leaves_the_earlier_result_as_it_was(notebook: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.ipynb"
     output.write_text("earlier")

@@ -6,6 +6,7 @@ its parameters are checked before a kernel starts, and what comes out appears un
 
 import ast
 import asyncio
+import logging
 import re
 import shutil
 import subprocess
@@ -120,6 +121,8 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, t
         if "out_dir" in known and "out_dir" not in values:
             values["out_dir"] = _shown(output.parent / "figures")
         finished = executable.with_name("finished.ipynb")
+        # Every failure is told once, by the exception; without a handler of its own its log goes to the terminal.
+        logging.getLogger("papermill").addHandler(logging.NullHandler())
         start = time.perf_counter()
         try:
             papermill.execute_notebook(
@@ -134,6 +137,8 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, t
             )
         except papermill.PapermillExecutionError as error:
             raise NotebookError(_reason(notebook, error)) from error
+        except RuntimeError as error:
+            raise NotebookError(f"{notebook.name} stopped with its kernel: {error}") from error
         except KeyboardInterrupt:
             # The kernel is stopped. What its cell said last has no reader, and asyncio would log it as an accident.
             asyncio.get_event_loop().set_exception_handler(lambda _loop, _context: None)

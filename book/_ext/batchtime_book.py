@@ -89,7 +89,13 @@ def add_origin(app: Sphinx, doctree: nodes.document) -> None:
     origin += nodes.paragraph(
         "", "", nodes.Text("This page was made by "), link, nodes.Text(f" in {made['seconds']:.0f} s.")
     )
-    origin += nodes.paragraph("", "After make book, these commands list its parameters, and run it again as it stands:")
+    origin += nodes.paragraph(
+        "",
+        "",
+        nodes.Text("After "),
+        nodes.literal("", "make book"),
+        nodes.Text(", these commands list its parameters, and run it again as it stands:"),
+    )
     commands = f".venv/bin/batchtime rerun {notebook} --list\n{made['command']}"
     origin += nodes.literal_block(commands, commands, language="bash")
     option = nodes.literal("", "-p NAME VALUE")

@@ -8,6 +8,7 @@ from batchtime.experiments import experiment
 from batchtime.records import InverseLaw, TrainingTime, UpdateTime
 from batchtime.tables import (
     interval_text,
+    largest_deviation,
     number_text,
     penalty_table,
     percent_text,
@@ -53,6 +54,13 @@ def test_every_run_is_counted_once_under_its_role() -> None:
     # The law says 10 + 40 / 8 = 15, and 15 is the middle of every interval (10, 20]; 15 * 8 / 1437 epochs = 0.084.
     assert shown[1][4] == "15"
     assert shown[1][6] == "0.084"
+
+
+def test_the_largest_deviation_is_that_of_the_batch_size_described_worst() -> None:
+    chosen = experiment("digits-mlp").changed(batch_sizes=[8, 16], seeds=3)
+    records = [record(seed=seed, batch_size=size) for seed in range(3) for size in (8, 16)]
+    # Every mean is 15 (the middle of (10, 20]): the law says 15 at M = 8 and 12.5 at M = 16, a sixth too low.
+    assert largest_deviation(chosen, records, InverseLaw(n_inf=10, alpha=40)) == pytest.approx(1 / 6, rel=0.02)
 
 
 def test_nothing_sealed_is_said_in_words() -> None:

@@ -67,7 +67,7 @@ def runs_table(chosen: Experiment, records: Sequence[RunRecord], law: InverseLaw
     rows = []
     for size in sorted(chosen.sweep.batch_sizes):
         here = [record for record in records if record.batch_size == size]
-        (seen,) = mean_updates([record.observation() for record in here])
+        seen = _mean(here)
         role = "sealed" if size in chosen.sealed else "left out" if size in chosen.left_out else "fitted"
         reached = sum(record.outcome.status == "reached" for record in here)
         rows.append(
@@ -77,15 +77,21 @@ def runs_table(chosen: Experiment, records: Sequence[RunRecord], law: InverseLaw
                 f"{reached} of {len(here)}",
                 number_text(seen.mean) if seen.mean is not None else "not known",
                 number_text(law.updates(float(size))),
-                f"{law.updates(float(size)) / seen.mean - 1:+.0%}" if seen.mean is not None else "",
+                f"{law.updates(float(size)) / seen.mean - 1:+.1%}" if seen.mean is not None else "",
                 f"{seen.mean * size / chosen.n_examples:.2g}" if seen.mean is not None else "",
             )
         )
     return table(["M", "runs are", "reached", "mean updates", "law", "error of the law", "epochs"], rows)
 
 
-def largest_deviation(means: Sequence[MeanUpdates], law: InverseLaw) -> float:
-    """Return how far the law is from the mean updates of the batch size that it describes worst, as a fraction."""
+def _mean(records: Sequence[RunRecord]) -> MeanUpdates:
+    """Return the mean updates of runs at one batch size."""
+    return mean_updates([record.observation() for record in records])[0]
+
+
+def largest_deviation(chosen: Experiment, records: Sequence[RunRecord], law: InverseLaw) -> float:
+    """Return the law's error in the mean updates at the fitted batch size that it describes worst, as a fraction."""
+    means = [_mean([record for record in records if record.batch_size == size]) for size in chosen.fitted]
     return max(abs(law.updates(seen.batch_size) / seen.mean - 1) for seen in means if seen.mean is not None)
 
 

@@ -1,6 +1,8 @@
 """Small values that several tests start from."""
 
 import csv
+import signal
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,3 +67,15 @@ def write_observations(path: Path, observations: Sequence[Observation]) -> None:
             updates = seen.lower if seen.upper is None else seen.upper
             lower = "" if exact else seen.lower
             table.writerow([seen.batch_size, updates, "" if seen.seed is None else seen.seed, lower, seen.censored])
+
+
+def at_a_terminal(command: Sequence[str]) -> "subprocess.Popen[str]":
+    """Start a command in a process group of its own that heeds Ctrl-C, also where the tests run in the background."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread yet
+    )

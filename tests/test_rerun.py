@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from bs4 import BeautifulSoup
 
 from batchtime import rerun
 from batchtime.records import ParameterError
+
+from .builders import at_a_terminal
 
 NOTEBOOK = """\
 ---
@@ -244,12 +245,13 @@ def test_ctrl_c_stops_a_rerun_with_one_line_and_leaves_no_kernel(tmp_path: Path)
     notebook.write_text(NOTEBOOK + SLEEPING)
     command = [str(Path(sys.executable).with_name("batchtime")), "rerun", str(notebook)]
     options = ["-p", "out_dir", str(marker), "--out", str(tmp_path / "mine")]
-    with subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as running:
+    running = at_a_terminal([*command, *options])
+    try:
         until(lambda: marker.exists() and marker.read_text())
         os.killpg(running.pid, signal.SIGINT)  # as a terminal does
         out, told = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert (running.returncode, out) == (130, "")
     assert told.startswith("batchtime: stopped")
     assert len(told.splitlines()) == 1, told

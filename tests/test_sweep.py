@@ -15,7 +15,7 @@ from batchtime.records import RunRecord, RunSpec, SweepSpec
 from batchtime.store import Store
 from batchtime.sweep import SweepError, complete, missing_runs, train
 
-from .builders import setting
+from .builders import at_a_terminal, setting
 
 SWEEP = SweepSpec(setting=setting(), batch_sizes=(8, 32), seeds=(0, 1, 2))
 
@@ -130,9 +130,7 @@ def test_a_run_that_stops_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
 def start(data: Path, *more: str) -> "subprocess.Popen[str]":
     """Start a sweep of the digits on the command line."""
     command = [str(Path(sys.executable).with_name("batchtime")), "sweep", "digits-mlp", "--data", str(data)]
-    return subprocess.Popen(
-        [*command, "--workers", "2", *more], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    return at_a_terminal([*command, "--workers", "2", *more])
 
 
 def wait_for_runs(data: Path, count: int) -> None:

@@ -221,7 +221,7 @@ def task_test() -> Task:
         "BATCHTIME_DATASETS": os.environ.get("BATCHTIME_DATASETS") or str(ROOT / "data" / "cache" / "datasets"),
         "BATCHTIME_REQUIRE_ALL": os.environ.get("BATCHTIME_REQUIRE_ALL", ""),
     }
-    mnist = Path(surroundings["BATCHTIME_DATASETS"], "MNIST", "raw").is_dir()
+    mnist = Path(surroundings["BATCHTIME_DATASETS"], "MNIST", "raw", "train-images-idx3-ubyte").is_file()
     return {
         "doc": "run every test",
         "actions": [CmdAction([sys.executable, "-m", "pytest"], shell=False, env=os.environ | surroundings)],

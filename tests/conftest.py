@@ -30,8 +30,8 @@ def root() -> Path:
 def mnist_folder() -> Path:
     """Return the folder of data sets in which MNIST lies, unpacked."""
     folder = Path(os.environ.get("BATCHTIME_DATASETS", ROOT / "data" / "cache" / "datasets"))
-    if not (folder / "MNIST" / "raw").is_dir():
-        missing(f"{folder} holds no MNIST/raw: `batchtime sweep mnist-lenet` downloads it, or set BATCHTIME_DATASETS")
+    if not (folder / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
+        missing(f"{folder} holds no MNIST: `batchtime sweep mnist-lenet` downloads it, or set BATCHTIME_DATASETS")
     return folder
 
 

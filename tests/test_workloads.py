@@ -8,7 +8,7 @@ import torch
 
 from batchtime.records import ParameterError, Target, Workload
 from batchtime.theory import NOISY_QUADRATIC
-from batchtime.workloads import DATASETS, MODELS, DatasetError, build, load_mnist
+from batchtime.workloads import DATASETS, MODELS, DatasetError, build, import_torchvision, load_mnist
 
 from .conftest import missing
 
@@ -101,9 +101,7 @@ def test_the_packed_files_alone_are_unpacked_without_a_network(mnist_folder: Pat
 
 
 def test_an_absent_data_set_without_a_network_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torchvision.datasets
-
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])  # nobody listens there
+    monkeypatch.setattr(import_torchvision().datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])  # nobody listens there
     with pytest.raises(
         DatasetError, match=r"MNIST is not in .* could not be downloaded .* BATCHTIME_DATASETS"
     ) as error:

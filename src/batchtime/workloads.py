@@ -125,7 +125,7 @@ def load_mnist(folder: Path) -> tuple[Examples, Examples]:
     Raises:
         DatasetError: If a file is missing, cut off or changed, or cannot be downloaded.
     """
-    torchvision = _torchvision()
+    torchvision = import_torchvision()
     raw = folder / "MNIST" / "raw"
     with _alone(folder):
         if not any((raw / name).exists() for name in _MNIST_MD5):
@@ -206,7 +206,7 @@ def _download(download: Callable[[], object], name: str, folder: Path) -> None:
         raise DatasetError(f"{name} is not in {folder} and could not be downloaded ({reason}); {remedy}") from error
 
 
-def _torchvision() -> Any:
+def import_torchvision() -> Any:
     """Import torchvision, also beside a torch without its compiled operators.
 
     The package index's torchvision stops beside a CPU build of torch, at two operators that are not there. Nothing

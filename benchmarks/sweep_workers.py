@@ -7,10 +7,11 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
+from batchtime.datasets import DatasetError
 from batchtime.experiments import Experiment, experiment
 from batchtime.store import Store
 from batchtime.sweep import complete
-from batchtime.workloads import DatasetError, build
+from batchtime.workloads import build
 
 
 def part() -> Experiment:

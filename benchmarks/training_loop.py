@@ -11,8 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from batchtime.datasets import Examples
+from batchtime.models import MODELS
 from batchtime.training import Trainer
-from batchtime.workloads import MODELS, Examples, Task
+from batchtime.workloads import Task
 
 STRETCHES = 15
 GATHERED = 64

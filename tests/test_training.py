@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from batchtime.datasets import Examples
 from batchtime.records import RunSpec, Target
 from batchtime.training import Trainer, evaluate, train_to_target
-from batchtime.workloads import Examples, Task, build
+from batchtime.workloads import Task, build
 
 from .builders import setting
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from batchtime.datasets import DatasetError, import_torchvision, load_mnist
+from batchtime.models import MODELS
 from batchtime.records import ParameterError, Target, Workload
 from batchtime.theory import NOISY_QUADRATIC
-from batchtime.workloads import DATASETS, MODELS, DatasetError, build, import_torchvision, load_mnist
+from batchtime.workloads import DATASETS, build
 
 from .conftest import missing
 

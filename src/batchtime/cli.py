@@ -205,7 +205,7 @@ def _workloads(_options: argparse.Namespace) -> Result:
             "batch_sizes": known.sweep.batch_sizes,
             "seeds": len(known.sweep.seeds),
         }
-        lines.append(f"{name:18}{known.summary}")
+        lines.append(f"{name:24}{known.summary}")
     return found, "\n".join(lines)
 
 

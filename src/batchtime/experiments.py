@@ -1,9 +1,9 @@
 """The book's named sweeps: which runs, which batch sizes are sealed, and how a reader may change them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from batchtime.records import (
     EvaluationGrid,
     LearningRate,
     Observation,
+    Optimizer,
     ParameterError,
     RunRecord,
     Setting,
@@ -36,6 +37,7 @@ class Experiment:
         left_out: Batch sizes so small that, at this constant step size, the law is not expected to hold; run and shown,
             not fitted.
         n_examples: Training examples.
+        variant_of: The experiment that this one differs from in one setting, if it is such.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Experiment:
     n_examples: int
     sealed: tuple[int, ...] = ()
     left_out: tuple[int, ...] = ()
+    variant_of: str | None = None
 
     @property
     def workload(self) -> Workload:
@@ -163,7 +166,7 @@ def timed_batch_sizes(chosen: Experiment, given: str | None = None) -> tuple[int
     return tuple(sorted(between | set(swept)))
 
 
-_ALL = (
+_TASKS = (
     Experiment(
         name="digits-mlp",
         summary="scikit-learn's embedded 8 x 8 digits, a perceptron with one hidden layer; needs no download",
@@ -209,6 +212,70 @@ _ALL = (
         left_out=(1,),
     ),
     Experiment(
+        name="cifar10-cnn",
+        summary="CIFAR-10, three strided convolutions with group norm; its images are downloaded when a run is missing",
+        sweep=SweepSpec(
+            setting=Setting(
+                workload=Workload(
+                    name="cifar10-cnn",
+                    dataset="cifar10",
+                    model="cnn-10",
+                    target=Target(metric="error", value=0.5, hold=3),
+                ),
+                learning_rate=LearningRate(maximum=0.01),
+                max_updates=30_000,
+                grid=EvaluationGrid(ratio=1.05, stride=8, near=1.06),
+            ),
+            batch_sizes=(2, 3, 4, 6, 8, 12, 16, 32, 64, 96, 128, 256),
+            seeds=tuple(range(10)),
+        ),
+        n_examples=48_000,
+        sealed=(6, 96),
+    ),
+    Experiment(
+        name="cifar100-cnn",
+        summary="CIFAR-100, the same network with 100 outputs; its images are downloaded when a run is missing",
+        sweep=SweepSpec(
+            setting=Setting(
+                workload=Workload(
+                    name="cifar100-cnn",
+                    dataset="cifar100",
+                    model="cnn-100",
+                    target=Target(metric="error", value=0.8, hold=3),
+                ),
+                learning_rate=LearningRate(maximum=0.02),
+                max_updates=30_000,
+                grid=EvaluationGrid(ratio=1.05, stride=8, near=1.05),
+            ),
+            batch_sizes=(2, 3, 4, 6, 8, 12, 16, 32, 64, 96, 128, 256),
+            seeds=tuple(range(10)),
+        ),
+        n_examples=48_000,
+        sealed=(6, 96),
+    ),
+    Experiment(
+        name="europarl-gru",
+        summary="Europarl, short sentences from French to English, recurrent with attention; downloaded when missing",
+        sweep=SweepSpec(
+            setting=Setting(
+                workload=Workload(
+                    name="europarl-gru",
+                    dataset="europarl",
+                    model="gru",
+                    target=Target(metric="loss", value=4.25, hold=3),
+                ),
+                learning_rate=LearningRate(maximum=2),
+                max_updates=6_000,
+                grid=EvaluationGrid(ratio=1.05, stride=6, near=1.12),
+            ),
+            batch_sizes=(4, 5, 6, 8, 10, 12, 16, 32, 64, 128, 256, 512),
+            seeds=tuple(range(8)),
+        ),
+        n_examples=75_644,
+        sealed=(10, 128),
+        left_out=(4,),
+    ),
+    Experiment(
         name="noisy-quadratic",
         summary="an isotropic quadratic with additive noise, whose updates are known in closed form",
         sweep=SweepSpec(
@@ -231,4 +298,92 @@ _ALL = (
     ),
 )
 
-EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
+
+def _variant(
+    base: str,
+    suffix: str,
+    summary: str,
+    *,
+    batch_sizes: tuple[int, ...],
+    left_out: tuple[int, ...] = (),
+    **changes: Any,
+) -> Experiment:
+    """Return a task's sweep with another setting, over other batch sizes, with the task's seeds, at most ten, and none sealed."""
+    task = next(task for task in _TASKS if task.name == base)
+    sweep = SweepSpec(
+        setting=replace(task.sweep.setting, **changes), batch_sizes=batch_sizes, seeds=task.sweep.seeds[:10]
+    )
+    name, summary = f"{base}-{suffix}", f"as {base}, but {summary}"
+    return replace(task, name=name, summary=summary, sweep=sweep, sealed=(), left_out=left_out, variant_of=base)
+
+
+def _powers(first: int, last: int) -> tuple[int, ...]:
+    """Return the powers of two from one to another."""
+    return tuple(2**k for k in range(first.bit_length() - 1, last.bit_length()))
+
+
+def _rates(base: str, rates: Mapping[float, tuple[int, int]], *, pole_per_rate: float = 0) -> Iterator[Experiment]:
+    """Yield sweeps at other step sizes, over the powers of two between two batch sizes.
+
+    Below twice the pole, which theory puts in proportion to the step size, batch sizes are run and left out of the fit.
+    """
+    for rate, ends in rates.items():
+        sizes = _powers(*ends)
+        yield _variant(
+            base,
+            f"rate-{rate:g}",
+            f"with step size {rate:g}",
+            batch_sizes=sizes,
+            left_out=tuple(size for size in sizes if size < 2 * pole_per_rate * rate),
+            learning_rate=LearningRate(maximum=rate),
+        )
+
+
+_VARIANTS = (
+    *_rates(
+        "mnist-lenet",
+        {
+            0.005: (1, 128),
+            0.01: (1, 128),
+            0.04: (2, 256),
+            0.08: (2, 256),
+            0.16: (4, 512),
+            0.32: (4, 512),
+            0.64: (8, 512),
+        },
+        pole_per_rate=50,
+    ),
+    _variant(
+        "mnist-lenet",
+        "momentum",
+        "with momentum 0.9 and a tenth of the step size",
+        batch_sizes=_powers(2, 256),
+        learning_rate=LearningRate(maximum=0.002),
+        optimizer=Optimizer(momentum=0.9),
+    ),
+    _variant(
+        "mnist-lenet",
+        "adam",
+        "with Adam, step size 0.001",
+        batch_sizes=_powers(1, 256),
+        learning_rate=LearningRate(maximum=0.001),
+        optimizer=Optimizer(name="adam"),
+    ),
+    _variant(
+        "mnist-lenet",
+        "epochs",
+        "drawn without replacement, epoch by epoch",
+        batch_sizes=_powers(4, 512),
+        sampling="epochs",
+    ),
+    _variant(
+        "europarl-gru",
+        "harmonic",
+        "with step size 2 / (1 + 8 / M), smaller where the batch is",
+        batch_sizes=_powers(2, 256),
+        learning_rate=LearningRate(maximum=2, half_batch_size=8),
+    ),
+    *_rates("cifar10-cnn", {0.005: (2, 128), 0.02: (2, 256), 0.04: (4, 256)}),
+)
+
+EXPERIMENTS = {experiment.name: experiment for experiment in (*_TASKS, *_VARIANTS)}

@@ -13,12 +13,13 @@ ROOT = Path(__file__).resolve().parents[2]
 """Top of the checkout, or some other folder where the package is installed without one."""
 
 
-def provenance(*, threads: int, device: str = "cpu") -> Provenance:
+def provenance(*, threads: int, device: str = "cpu", examples_sha256: str | None = None) -> Provenance:
     """Describe this code on this machine, now.
 
     Args:
         threads: Threads that each operation may use.
         device: Where the operations run, as torch names it.
+        examples_sha256: Checksum of the examples that were used.
     """
     commit, dirty = _checkout()
     versions = {name: metadata.version(name) for name in ("batchtime", "torch", "numpy")}
@@ -30,6 +31,7 @@ def provenance(*, threads: int, device: str = "cpu") -> Provenance:
         threads=threads,
         device=device,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
+        examples_sha256=examples_sha256,
     )
 
 

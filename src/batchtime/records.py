@@ -7,10 +7,10 @@ Symbols: M batch size in examples, N updates to the target, t seconds per update
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -110,6 +110,30 @@ class LearningRate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Optimizer:
+    """How a gradient becomes a step.
+
+    Args:
+        name: "sgd", or "adam" (Kingma and Ba 2015, with their decay rates 0.9 and 0.999).
+        momentum: Fraction of the last step that the next one keeps, "sgd" only (heavy ball); 0 for plain SGD.
+    """
+
+    name: Literal["sgd", "adam"] = "sgd"
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse optimizers that do not exist."""
+        check(self.name in ("sgd", "adam"), name="optimizer", value=self.name, allowed="sgd, adam")
+        allowed = "at least 0 and less than 1; 0 for adam, which has its own"
+        valid = 0 <= self.momentum < 1 and (self.name == "sgd" or self.momentum == 0)
+        check(valid, name="momentum", value=self.momentum, allowed=allowed)
+
+
+Sampling = Literal["with replacement", "epochs"]
+"""How batches are drawn: each example anew from all, or from one random order of all after the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationGrid:
     """When a run is evaluated: a geometric grid in updates, the same for every batch size.
 
@@ -148,10 +172,15 @@ class Setting:
     max_updates: int
     grid: EvaluationGrid = EvaluationGrid()
     protocol_version: int = PROTOCOL_VERSION
+    optimizer: Optimizer = Optimizer()
+    sampling: Sampling = "with replacement"
 
     def __post_init__(self) -> None:
-        """Refuse an empty budget."""
+        """Refuse an empty budget, and a way of sampling that does not exist."""
         check(self.max_updates >= 1, name="max_updates", value=self.max_updates, allowed="a whole number, at least 1")
+        check(
+            self.sampling in get_args(Sampling), name="sampling", value=self.sampling, allowed=str(get_args(Sampling))
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +286,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where a record comes from: code, versions, machine, date (UTC, ISO 8601)."""
+    """Where a record comes from: code, versions, machine, date (UTC, ISO 8601), SHA-256 of the examples if known."""
 
     commit: str | None
     dirty: bool | None
@@ -266,11 +295,15 @@ class Provenance:
     threads: int
     device: str
     date: str
+    examples_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One finished run: its spec (setting, batch size, seed), what came of it, what it cost, where it comes from."""
+    """One finished run: its spec (setting, batch size, seed), what came of it, what it cost, where it comes from.
+
+    `reports` are numbers taken once, of the model that reached the target (a translation's BLEU score).
+    """
 
     setting: Setting
     batch_size: int
@@ -279,6 +312,7 @@ class RunRecord:
     evaluations: Evaluations
     cost: Cost
     provenance: Provenance
+    reports: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def spec(self) -> RunSpec:

@@ -1,4 +1,4 @@
-"""One run to its target: the only loop of stochastic gradient descent."""
+"""One run to its target: the only training loop."""
 
 import math
 from time import perf_counter, thread_time
@@ -6,9 +6,13 @@ from time import perf_counter, thread_time
 import torch
 from torch import Tensor, nn
 
+from batchtime.datasets import Examples
 from batchtime.provenance import provenance
-from batchtime.records import Cost, Evaluations, RunRecord, RunSpec
-from batchtime.workloads import Examples, Task
+from batchtime.records import Cost, Evaluations, Optimizer, RunRecord, RunSpec, Sampling
+from batchtime.workloads import Task
+
+PLAIN = Optimizer()
+"""SGD without momentum."""
 
 _DIGITS = 5  # significant digits kept of a metric: it is rounded before it is compared, so that a record can be reread
 _CHUNK = 500  # validation examples in one forward pass: more no longer fit into a processor's cache
@@ -16,9 +20,9 @@ _DRAWS = 2**20  # indices drawn at once, at most
 
 
 def train_to_target(spec: RunSpec, task: Task) -> RunRecord:
-    """Train with plain SGD until the target is reached, the budget is spent or the loss is not finite.
+    """Train until the target is reached, the budget is spent or the loss is not finite.
 
-    Batches are drawn with replacement. The seed sets the initial weights and the order of the examples, the same for
+    The seed sets the initial weights and the order of the examples, the same for
     every batch size: a run of batch size 2 M has seen after k updates what a run of batch size M has after 2 k.
 
     Args:
@@ -37,6 +41,8 @@ def train_to_target(spec: RunSpec, task: Task) -> RunRecord:
         batch_size=spec.batch_size,
         rate=setting.learning_rate.at(spec.batch_size),
         generator=torch.Generator().manual_seed(spec.seed),
+        optimizer=setting.optimizer,
+        sampling=setting.sampling,
     )
     updates: list[int] = []
     metrics: dict[str, list[float | None]] = {name: [] for name in task.metrics}
@@ -59,11 +65,15 @@ def train_to_target(spec: RunSpec, task: Task) -> RunRecord:
         if _held(metrics[target.metric], target.value, target.hold):
             break
     evaluations = Evaluations(updates=tuple(updates), metrics={name: tuple(column) for name, column in metrics.items()})
+    outcome = evaluations.outcome(target)
+    started = thread_time()
+    reports = task.report(model) if task.report is not None and outcome.status == "reached" else {}
+    evaluating += thread_time() - started
     return RunRecord(
         setting=setting,
         batch_size=spec.batch_size,
         seed=spec.seed,
-        outcome=evaluations.outcome(target),
+        outcome=outcome,
         evaluations=evaluations,
         cost=Cost(
             wall_seconds=perf_counter() - wall,
@@ -71,7 +81,8 @@ def train_to_target(spec: RunSpec, task: Task) -> RunRecord:
             evaluation_cpu_seconds=evaluating,
             examples=done * spec.batch_size,
         ),
-        provenance=provenance(threads=torch.get_num_threads()),
+        provenance=provenance(threads=torch.get_num_threads(), examples_sha256=task.examples_sha256),
+        reports=reports,
     )
 
 
@@ -79,7 +90,15 @@ class Trainer:
     """A model on its way: does updates, one batch each."""
 
     def __init__(
-        self, *, model: nn.Module, task: Task, batch_size: int, rate: float, generator: torch.Generator
+        self,
+        *,
+        model: nn.Module,
+        task: Task,
+        batch_size: int,
+        rate: float,
+        generator: torch.Generator,
+        optimizer: Optimizer = PLAIN,
+        sampling: Sampling = "with replacement",
     ) -> None:
         """Start before the first update; `rate` is the step size."""
         self.model = model
@@ -88,23 +107,50 @@ class Trainer:
         self._batch_size = batch_size
         self._rate = rate
         self._generator = generator
+        self._optimizer = _torch_optimizer(optimizer, self._parameters, rate)
+        self._sampling = sampling
+        self._order = torch.empty(0, dtype=torch.int64)  # what is left of the epoch that was begun
 
     def update(self, count: int) -> None:
         """Do `count` updates."""
         inputs, targets = self._task.train.inputs, self._task.train.targets
         at_once = max(1, _DRAWS // self._batch_size)
         for first in range(0, count, at_once):
-            shape = (min(at_once, count - first), self._batch_size)
-            draws = torch.randint(len(targets), shape, generator=self._generator)  # (updates, batch)
-            for batch in draws:
+            for batch in self._draw(min(at_once, count - first)):
                 self.step(inputs.index_select(0, batch), targets.index_select(0, batch))
+
+    def _draw(self, updates: int) -> Tensor:
+        """Return the examples of some updates, (updates, batch)."""
+        examples = len(self._task.train.targets)
+        shape = (updates, self._batch_size)
+        if self._sampling == "with replacement":
+            return torch.randint(examples, shape, generator=self._generator)
+        orders = [self._order]
+        while sum(map(len, orders)) < updates * self._batch_size:
+            orders.append(torch.randperm(examples, generator=self._generator))
+        drawn, self._order = torch.cat(orders).tensor_split([updates * self._batch_size])
+        return drawn.reshape(shape)
 
     def step(self, inputs: Tensor, targets: Tensor) -> None:
         """Do one update on a batch that is already gathered."""
         loss = self._task.loss(self.model(inputs), targets).mean()
         gradients = torch.autograd.grad(loss, self._parameters)
-        with torch.no_grad():
-            torch._foreach_add_(self._parameters, gradients, alpha=-self._rate)
+        if self._optimizer is None:
+            with torch.no_grad():
+                torch._foreach_add_(self._parameters, gradients, alpha=-self._rate)
+            return
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self._optimizer.step()
+
+
+def _torch_optimizer(optimizer: Optimizer, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer | None:
+    """Return torch's optimizer; None for plain SGD, which is one addition."""
+    if optimizer == PLAIN:
+        return None
+    if optimizer.name == "adam":
+        return torch.optim.Adam(parameters, lr=rate)
+    return torch.optim.SGD(parameters, lr=rate, momentum=optimizer.momentum)
 
 
 @torch.inference_mode()

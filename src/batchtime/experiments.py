@@ -308,7 +308,7 @@ def _variant(
     left_out: tuple[int, ...] = (),
     **changes: Any,
 ) -> Experiment:
-    """Return a task's sweep with another setting, over other batch sizes, with the task's seeds, at most ten, and none sealed."""
+    """Return a task's sweep with another setting and other batch sizes, none sealed, and at most ten of its seeds."""
     task = next(task for task in _TASKS if task.name == base)
     sweep = SweepSpec(
         setting=replace(task.sweep.setting, **changes), batch_sizes=batch_sizes, seeds=task.sweep.seeds[:10]

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from batchtime import cli
-from batchtime.records import InverseLaw, Observation, TimingRecord, UpdateTiming
-from batchtime.store import Store, StoreError
+from batchtime.experiments import EXPERIMENTS
+from batchtime.records import InverseLaw, Observation, RunSpec, TimingRecord, UpdateTiming
+from batchtime.store import Store, StoreError, writing
+from batchtime.sweep import train
 
-from .builders import record, write_observations
+from .builders import record, setting, write_observations
 
 PROGRAM = str(Path(sys.executable).with_name("batchtime"))
 LAW = InverseLaw(n_inf=200, alpha=3000)
@@ -271,3 +273,53 @@ def test_a_closed_pipe_is_no_traceback(table: Path) -> None:
     command = f"{PROGRAM} fit {table} | true"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+def test_a_plan_prices_a_sweep_and_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "sweep", "digits-mlp", "--seeds", "2", "--plan", "--data", str(tmp_path))
+    price = found["digits-mlp"]
+    assert isinstance(price, dict)
+    assert price["n_missing"] == price["n_runs"] == 20
+    assert found["cpu_hours"] == found["missing_cpu_hours"] == pytest.approx(price["cpu_seconds"] / 3600)
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_a_plan_of_all_sweeps_tells_of_data_that_are_not_there_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").write_bytes(b"half")
+    monkeypatch.setenv("BATCHTIME_DATASETS", str(tmp_path))
+    known = {name: EXPERIMENTS[name] for name in ("mnist-lenet", "digits-mlp")}
+    monkeypatch.setattr("batchtime.experiments.EXPERIMENTS", known)
+    found = answer(capsys, "sweep", "--all", "--plan", "--data", str(tmp_path))
+    assert "half a download" in str(found["mnist-lenet"])
+    assert "cpu_seconds" in str(found["digits-mlp"])
+
+
+@pytest.mark.parametrize("arguments", [["sweep"], ["sweep", "digits-mlp", "--all"]])
+def test_a_sweep_wants_one_name_or_all(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "allowed: one name, or --all" in complaint(capsys, *arguments)
+
+
+def test_published_runs_are_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "verify", "--runs", "0")
+    assert found["mnist-lenet"] == {"n_runs": 280, "again": []}
+
+
+def test_runs_that_come_out_otherwise_are_an_error_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs").mkdir()
+    made = train(RunSpec(setting=setting(), batch_size=8, seed=0))
+    wrong = replace(made, evaluations=replace(made.evaluations, updates=(*made.evaluations.updates[:-1], 400)))
+    wrong = replace(wrong, outcome=wrong.evaluations.outcome(wrong.setting.workload.target))
+    with writing(tmp_path / "runs" / "own.jsonl") as writer:
+        writer.append(wrong)
+    monkeypatch.setattr("batchtime.verify.check_runs", lambda *_: None)  # this run names no commit
+    complained = complaint(capsys, "verify", "own", "--data", str(tmp_path))
+    assert "came out otherwise: own at batch size 8, seed 0; record them again" in complained
+
+
+def test_a_sweep_without_published_runs_cannot_be_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no published runs of digits-mlp; published are: " in complaint(capsys, "verify", "digits-mlp")

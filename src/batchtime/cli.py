@@ -97,9 +97,23 @@ def _parser() -> argparse.ArgumentParser:
         data,
         record,
     )
-    sweep.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    sweep.add_argument("name", metavar="NAME", nargs="?", help="a name that `batchtime workloads` lists")
+    sweep.add_argument("--all", action="store_true", help="every named sweep, one after the other")
+    sweep.add_argument("--plan", action="store_true", help="train nothing: print what it is expected to cost")
     sweep.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
     _add_changes(sweep)
+
+    verify = verb(
+        "verify",
+        _verify,
+        "check every file of published runs, and train a random sample of them again",
+        "batchtime verify digits-mlp --runs 3",
+        data,
+    )
+    verify.add_argument("name", metavar="NAME", nargs="?", help="one sweep (default: every published one)")
+    verify.add_argument("--runs", type=_count_or_none, default=2, metavar="N", help="to train again (default: 2; or 0)")
+    verify.add_argument("--seed", type=_count_or_none, default=0, metavar="N", help="of the sample (default: 0)")
+    verify.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
 
     time = verb(
         "time",
@@ -150,6 +164,10 @@ def _count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return value
+
+
+def _count_or_none(text: str) -> int:
+    return 0 if text == "0" else _count(text)
 
 
 def _store(options: argparse.Namespace) -> "Store":
@@ -210,11 +228,49 @@ def _workloads(_options: argparse.Namespace) -> Result:
 
 
 def _sweep(options: argparse.Namespace) -> Result:
+    from batchtime.experiments import EXPERIMENTS
+    from batchtime.records import check
+
+    check((options.name is None) == options.all, name="NAME", value=options.name, allowed="one name, or --all")
+    chosen = [_changed(options, name) for name in (EXPERIMENTS if options.all else [options.name])]
+    store = _store(options)
+    if options.plan:
+        return _plan(chosen, store)
+    results = [_sweep_one(options, one, store) for one in chosen]
+    if not options.all:
+        return results[0]
+    return {str(found["name"]): found for found, _ in results}, "\n".join(text for _, text in results)
+
+
+def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
+    from batchtime.plan import estimate
+    from batchtime.sweep import recorded
+
+    found: dict[str, object] = {}
+    lines, hours, missing_hours = [], 0.0, 0.0
+    for one in chosen:
+        try:
+            cost = estimate(one, recorded(one.sweep, name=one.name, store=store))
+        except BatchtimeError as error:
+            found[one.name] = {"error": str(error)}
+            lines.append(f"{one.name}: not measured ({error})")
+            continue
+        found[one.name] = {field: getattr(cost, field) for field in cost.__slots__}
+        hours += cost.cpu_seconds / 3600
+        missing_hours += cost.missing_cpu_seconds / 3600
+        most = "at most " if cost.at_most else ""
+        lines.append(
+            f"{one.name}: {most}{cost.cpu_seconds / 3600:.2f} hours of CPU for {cost.n_runs} runs, "
+            f"{cost.missing_cpu_seconds / 3600:.2f} of them for the {cost.n_missing} that are not recorded"
+        )
+    total = f"together {hours:.2f} hours of CPU, {hours / 2:.2f} on 2 cores; {missing_hours:.2f} for what is missing"
+    return found | {"cpu_hours": hours, "missing_cpu_hours": missing_hours}, "\n".join([*lines, total])
+
+
+def _sweep_one(options: argparse.Namespace, chosen: "Experiment", store: "Store") -> Result:
     from batchtime.records import total_cost
     from batchtime.sweep import complete
 
-    chosen = _changed(options, options.name)
-    store = _store(options)
     records = complete(
         chosen.sweep, name=chosen.name, store=store, workers=options.workers, progress=_bar(f"sweep {chosen.name}")
     )
@@ -234,6 +290,43 @@ def _sweep(options: argparse.Namespace) -> Result:
         f"{chosen.name}: {len(records)} runs recorded ({text}); "
         f"{cost.cpu_seconds:.0f} s of CPU, {cost.evaluation_share:.1%} of it for evaluation"
     )
+
+
+def _verify(options: argparse.Namespace) -> Result:
+    from batchtime import verify
+    from batchtime.store import Store, data_folder
+
+    store = Store(options.data or data_folder(), recording=True)
+    names = [options.name] if options.name else store.published()
+    found: dict[str, object] = {}
+    lines, differing = [], []
+    for name in names:
+        records = store.runs(name)
+        if not records:
+            raise verify.VerificationError(
+                f"no published runs of {name}; published are: {', '.join(store.published())}"
+            )
+        verify.check_runs(name, records)
+        checked = (
+            verify.rerun_sample(records, runs=options.runs, seed=options.seed, workers=options.workers)
+            if options.runs
+            else []
+        )
+        found[name] = {
+            "n_runs": len(records),
+            "again": [
+                {"batch_size": c.recorded.batch_size, "seed": c.recorded.seed, "verdict": c.verdict} for c in checked
+            ],
+        }
+        lines.append(f"{name}: {len(records)} runs are whole, and each names the commit that made it")
+        for c in checked:
+            lines.append(f"  batch size {c.recorded.batch_size}, seed {c.recorded.seed}: {c.verdict}")
+            if c.verdict == "not the same":
+                differing.append(f"{name} at batch size {c.recorded.batch_size}, seed {c.recorded.seed}")
+    if differing:
+        remedy = "record them again, or raise PROTOCOL_VERSION if the program was meant to change them"
+        raise verify.VerificationError(f"trained again, these came out otherwise: {'; '.join(differing)}; {remedy}")
+    return found, "\n".join(lines)
 
 
 def _time(options: argparse.Namespace) -> Result:

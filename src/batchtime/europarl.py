@@ -213,7 +213,7 @@ def fetch_archive(home: Path) -> None:
             response.raise_for_status()
             continued = response.status_code == requests.codes.partial_content
             with part.open("ab" if continued else "wb") as file:
-                for chunk in response.iter_content(2**20):
+                for chunk in response.iter_content(2**14):
                     file.write(chunk)
         shutil.move(part, output)
 

@@ -66,6 +66,10 @@ class Store:
         tops = self._sources()[:1] if self.recording else self._sources()
         return [r for top in tops for r in _read(top / "runs" / f"{name}.jsonl", RunRecord)]
 
+    def published(self) -> list[str]:
+        """Return the names of the sweeps with published runs."""
+        return sorted(path.stem for path in (self._sources()[0] / "runs").glob("*.jsonl"))
+
     def latest_timing(self, name: str, *, own: bool = False) -> TimingRecord:
         """Return the timings of a workload that were measured last.
 

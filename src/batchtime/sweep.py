@@ -58,8 +58,8 @@ def complete(
         total = len(sweep.runs())
         done = total - len(missing)
         progress(done, total)
-        with _pool(workers) if executor is None else contextlib.nullcontext(executor) as pool:
-            futures = [pool.submit(train, spec) for spec in missing]
+        with pool(workers) if executor is None else contextlib.nullcontext(executor) as running:
+            futures = [running.submit(train, spec) for spec in missing]
             try:
                 for future in as_completed(futures):
                     writer.append(_result(future))
@@ -105,7 +105,7 @@ def _result(future: "Future[RunRecord]") -> RunRecord:
 
 
 @contextlib.contextmanager
-def _pool(workers: int | None) -> Iterator[Executor]:
+def pool(workers: int | None) -> Iterator[Executor]:
     """Open a pool of processes that end with this one, and at once when the block is left by an exception."""
     context = multiprocessing.get_context("spawn")  # a forked child of a process that has used torch can hang
     pool = ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context, initializer=_start_worker)

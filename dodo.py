@@ -49,19 +49,59 @@ class Page:
 
 
 MNIST_RUNS, MNIST_TIMINGS = "runs/mnist-lenet.jsonl", "timings/mnist-lenet.jsonl"
+TASKS = {"mnist-lenet": "MNIST", "cifar10-cnn": "CIFAR-10", "cifar100-cnn": "CIFAR-100", "europarl-gru": "Europarl"}
+RECORDED = tuple(f"runs/{name}.jsonl" for name in TASKS)
+TARGETS = {"mnist-lenet": [0.06, 0.07, 0.08, 0.1, 0.12], "europarl-gru": [4.25, 4.35, 4.5, 4.65, 4.75]}
+
+
+def arms(base: str, *patterns: str) -> tuple[str, ...]:
+    """Return the recorded runs of a task and of its sweeps in other settings."""
+    found = [path for pattern in patterns for path in Path("data/runs").glob(f"{base}-{pattern}.jsonl")]
+    return (f"runs/{base}.jsonl", *sorted(str(path.relative_to("data")) for path in found))
+
+
 PAGES = {
     "law-digits": Page(
         notebook="inverse-law.md",
         title="The inverse law on handwritten digits, trained as you build",
         parameters={"workload": "digits-mlp"},
     ),
-    "law-mnist": Page(
-        notebook="inverse-law.md",
-        title="The inverse law on MNIST, from recorded runs",
-        parameters={"workload": "mnist-lenet"},
-        data=(MNIST_RUNS,),
-        figures=("law-mnist-lenet.svg",),
+    **{
+        f"law-{name}": Page(
+            notebook="inverse-law.md",
+            title=f"The inverse law on {title}, from recorded runs",
+            parameters={"workload": name},
+            data=(f"runs/{name}.jsonl",),
+            figures=(f"law-{name}.svg",),
+        )
+        for name, title in TASKS.items()
+    },
+    "four-tasks": Page(notebook="four-tasks.md", data=RECORDED, figures=("four-tasks.svg",)),
+    **{
+        f"learning-rates-{name}": Page(
+            notebook="learning-rates.md",
+            title=f"{TASKS[name]} at several step sizes",
+            parameters={"workload": name},
+            data=arms(name, "rate-*"),
+            figures=(f"learning-rates-{name}.svg",),
+        )
+        for name in ("mnist-lenet", "cifar10-cnn")
+    },
+    "optimisers": Page(
+        notebook="optimisers.md",
+        data=arms("mnist-lenet", "momentum", "adam", "epochs"),
+        figures=("optimizers-mnist-lenet.svg",),
     ),
+    **{
+        f"converged-{name}": Page(
+            notebook="converged.md",
+            title=f"What counts as converged: {TASKS[name]}",
+            parameters={"workload": name, "targets": values},
+            data=(f"runs/{name}.jsonl",),
+            figures=(f"targets-{name}.svg",),
+        )
+        for name, values in TARGETS.items()
+    },
     "known-answer": Page(notebook="known-answer.md"),
     "update-time": Page(notebook="update-time.md", data=(MNIST_TIMINGS,)),
     "training-time": Page(notebook="training-time.md", data=(MNIST_RUNS, MNIST_TIMINGS)),

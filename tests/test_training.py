@@ -1,13 +1,17 @@
 """Promises of the only training loop."""
 
+import copy
+import hashlib
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from batchtime.datasets import Examples
-from batchtime.records import RunSpec, Target
+from batchtime.records import Optimizer, RunSpec, Target
 from batchtime.training import Trainer, evaluate, train_to_target
 from batchtime.workloads import Task, build
 
@@ -148,3 +152,78 @@ def test_any_batch_size_trains_also_one_above_the_number_of_examples(batch_size:
     brief = setting(max_updates=2)
     record = train_to_target(RunSpec(setting=brief, batch_size=batch_size, seed=0), build(brief.workload))
     assert record.cost.examples == 2 * batch_size
+
+
+def epochs(batch_size: int, stretches: list[int]) -> list[float]:
+    """Return the examples that were taken epoch by epoch, in order."""
+    model = Recorder()
+    trainer = Trainer(
+        model=model,
+        task=counting_task(),
+        batch_size=batch_size,
+        rate=1e-3,
+        generator=torch.Generator().manual_seed(0),
+        sampling="epochs",
+    )
+    for count in stretches:
+        trainer.update(count)
+    return torch.cat(model.seen).tolist()
+
+
+def test_an_epoch_takes_each_example_once_in_an_order_that_does_not_depend_on_the_batch_size() -> None:
+    reference = epochs(1, [250])
+    for first in (0, 100):
+        assert sorted(reference[first : first + 100]) == list(range(100))
+    assert reference[:100] != reference[100:200]
+    assert len(set(reference[200:])) == 50
+    assert epochs(25, [10]) == reference
+    assert epochs(25, [3, 1, 6]) == reference
+    assert epochs(125, [2]) == reference  # a batch may end one epoch and begin the next
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "theirs"),
+    [
+        (Optimizer(), lambda parameters: torch.optim.SGD(parameters, lr=0.1)),
+        (Optimizer(momentum=0.9), lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9)),
+        (Optimizer(name="adam"), lambda parameters: torch.optim.Adam(parameters, lr=0.1)),
+    ],
+)
+def test_updates_are_those_of_torchs_own_loop(optimizer: Optimizer, theirs: Any) -> None:
+    task = build(setting().workload)
+    torch.manual_seed(0)
+    ours = task.model()
+    reference = copy.deepcopy(ours)
+    inputs, targets = task.train.inputs[:80], task.train.targets[:80]
+    trainer = Trainer(model=ours, task=task, batch_size=8, rate=0.1, generator=torch.Generator(), optimizer=optimizer)
+    stepper = theirs(reference.parameters())
+    for batch, labels in zip(inputs.split(8), targets.split(8), strict=True):
+        trainer.step(batch, labels)
+        stepper.zero_grad()
+        torch.nn.functional.cross_entropy(reference(batch), labels).backward()
+        stepper.step()
+    for one, other in zip(ours.parameters(), reference.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_a_report_is_taken_once_of_a_run_that_reached_its_target_and_of_no_other() -> None:
+    asked: list[nn.Module] = []
+
+    def report(model: nn.Module) -> dict[str, float]:
+        asked.append(model)
+        return {"score": 7.0}
+
+    task = replace(build(setting().workload), report=report)
+    reached = train_to_target(RunSpec(setting=setting(), batch_size=8, seed=0), task)
+    assert (reached.outcome.status, dict(reached.reports), len(asked)) == ("reached", {"score": 7.0}, 1)
+    censored = train_to_target(RunSpec(setting=setting(max_updates=2), batch_size=8, seed=0), task)
+    assert (censored.outcome.status, dict(censored.reports), len(asked)) == ("censored", {}, 1)
+
+
+def test_a_record_names_the_examples_that_it_was_made_of() -> None:
+    task = build(setting().workload)
+    made = train_to_target(RunSpec(setting=setting(), batch_size=8, seed=0), task)
+    content = b"".join(
+        tensor.numpy().tobytes() for part in (task.train, task.validation) for tensor in (part.inputs, part.targets)
+    )
+    assert made.provenance.examples_sha256 == hashlib.sha256(content).hexdigest()

@@ -32,6 +32,7 @@ class Experiment:
     Args:
         name: Names the sweep on the command line and its files in the data folder.
         summary: One line for a reader.
+        description: What the data and the model are, for the task's page.
         sweep: The runs.
         sealed: Batch sizes kept out of the fit and predicted by it.
         left_out: Batch sizes so small that, at this constant step size, the law is not expected to hold; run and shown,
@@ -47,6 +48,7 @@ class Experiment:
     sealed: tuple[int, ...] = ()
     left_out: tuple[int, ...] = ()
     variant_of: str | None = None
+    description: str = ""
 
     @property
     def workload(self) -> Workload:
@@ -151,6 +153,46 @@ def experiment(name: str) -> Experiment:
     return EXPERIMENTS[name]
 
 
+def rate_arms(base: str) -> dict[str, Experiment]:
+    """Return a task and its sweeps at other step sizes, by increasing step size, as a reader names them.
+
+    Raises:
+        ParameterError: If there is no such task, or it was swept at one step size only.
+    """
+    swept = sorted({e.variant_of for e in EXPERIMENTS.values() if e.variant_of and "-rate-" in e.name})
+    check(base in swept, name="workload", value=base, allowed=f"swept at several step sizes: {', '.join(swept)}")
+    same = [e for e in EXPERIMENTS.values() if e.name == base or e.name.startswith(f"{base}-rate-")]
+    ordered = sorted(same, key=lambda e: e.sweep.setting.learning_rate.maximum)
+    return {f"step size {e.sweep.setting.learning_rate.maximum:g}": e for e in ordered}
+
+
+def optimizer_arms(base: str) -> dict[str, Experiment]:
+    """Return a task and its sweeps with other optimizers, as a reader names them."""
+    return _named_arms(base, {"plain SGD": "", "momentum 0.9": "-momentum", "Adam": "-adam"})
+
+
+def sampling_arms(base: str) -> dict[str, Experiment]:
+    """Return a task and its sweep epoch by epoch, as a reader names them."""
+    return _named_arms(base, {"drawn with replacement": "", "drawn epoch by epoch": "-epochs"})
+
+
+def _named_arms(base: str, suffixes: Mapping[str, str]) -> dict[str, Experiment]:
+    have = [name for name in EXPERIMENTS if all(name + suffix in EXPERIMENTS for suffix in suffixes.values())]
+    check(base in have, name="workload", value=base, allowed=f"swept in these ways: {', '.join(have)}")
+    return {label: EXPERIMENTS[base + suffix] for label, suffix in suffixes.items()}
+
+
+def changed_all(chosen: Mapping[str, Experiment], *, seeds: int | None) -> dict[str, Experiment]:
+    """Return some experiments with the first so many of their seeds; None keeps them as they are."""
+    return {label: one.changed(seeds=seeds) for label, one in chosen.items()}
+
+
+def tasks() -> dict[str, Experiment]:
+    """Return the four tasks of the book, as a reader names them."""
+    names = {"MNIST": "mnist-lenet", "CIFAR-10": "cifar10-cnn", "CIFAR-100": "cifar100-cnn", "Europarl": "europarl-gru"}
+    return {title: experiment(name) for title, name in names.items()}
+
+
 def timed_batch_sizes(chosen: Experiment, given: str | None = None) -> tuple[int, ...]:
     """Return the batch sizes at which an experiment's updates are timed.
 
@@ -186,6 +228,10 @@ _TASKS = (
             seeds=tuple(range(10)),
         ),
         n_examples=1437,
+        description=(
+            "The data are the 8 x 8 digits that come with scikit-learn, 1,437 to train on and 360 to validate "
+            "on. The model is a perceptron with one hidden layer of 64 rectifiers."
+        ),
         sealed=(8, 128),
         left_out=(1,),
     ),
@@ -208,6 +254,11 @@ _TASKS = (
             seeds=tuple(range(20)),
         ),
         n_examples=59_000,
+        description=(
+            "The data are the handwritten digits of MNIST, 28 x 28 pixels: 59,000 of the training images to "
+            "train on, the last 1,000 to validate on; the test images are not touched. The model is a LeNet "
+            "whose two convolutions have stride 2, 61,706 parameters."
+        ),
         sealed=(6, 96),
         left_out=(1,),
     ),
@@ -230,6 +281,13 @@ _TASKS = (
             seeds=tuple(range(10)),
         ),
         n_examples=48_000,
+        description=(
+            "The data are the photographs of CIFAR-10, 32 x 32 pixels in three colours, ten classes: 48,000 of "
+            "the training images to train on, the last 2,000 to validate on; the test images are not touched. "
+            "The model has three convolutions of stride 2 with 16, 32 and 64 channels, each followed by group "
+            "norm and rectifiers, and a linear layer: 34,058 parameters. The images are neither shifted nor "
+            "mirrored."
+        ),
         sealed=(6, 96),
     ),
     Experiment(
@@ -251,6 +309,11 @@ _TASKS = (
             seeds=tuple(range(10)),
         ),
         n_examples=48_000,
+        description=(
+            "The data are the photographs of CIFAR-100, like those of CIFAR-10 but of a hundred classes: a "
+            "guess is wrong 99 times in a hundred. The model is that of CIFAR-10 with 100 outputs: 126,308 "
+            "parameters."
+        ),
         sealed=(6, 96),
     ),
     Experiment(
@@ -272,6 +335,16 @@ _TASKS = (
             seeds=tuple(range(8)),
         ),
         n_examples=75_644,
+        description=(
+            "The data are sentences of the European Parliament, release 7, French to English, of 3 to 12 words "
+            "and at most 40 pieces a side: 75,644 pairs to train on and 500 from other sittings to validate on. "
+            "A piece is one of 1,000 symbols of a byte-pair vocabulary of each language. The model reads the "
+            "French pieces with one gated recurrent layer of 96 units and writes the English ones with another, "
+            "which attends to the states of the first: 375,016 parameters. A batch is M pairs drawn at random "
+            "like any other; only inside of a batch are pairs of like length put together, which saves padding "
+            "and changes no gradient. The loss of a pair is its nats over the mean number of pieces of a pair, "
+            "so that the mean loss is in nats a piece."
+        ),
         sealed=(10, 128),
         left_out=(4,),
     ),
@@ -294,6 +367,7 @@ _TASKS = (
             seeds=tuple(range(10)),
         ),
         n_examples=4096,
+        description=("The data are 4,096 noise vectors, and the model is a point that is pulled to the origin."),
         sealed=(8, 128),
     ),
 )

@@ -103,6 +103,7 @@ def fit_inverse_law(observations: Sequence[Observation]) -> LawFit:
         n_runs=len(observations),
         n_censored=len(observations) - n,
         batch_sizes=tuple(float(size) for size in rows.sizes),
+        lack_of_fit=scatter.lack_of_fit,
         warnings=(
             *caveats.of_the_design(rows, observations),
             *caveats.of_the_scatter(scatter, whole),

@@ -51,7 +51,7 @@ def _cnn(classes: int) -> nn.Module:
 
 
 def _resnet() -> nn.Module:
-    """Torchvision's residual network with one basic block a stage and group norm: 4,903,242 parameters."""
+    """Torchvision's residual network with one basic block a stage and group norm: 4,910,922 parameters."""
     resnet = import_torchvision().models.resnet
     network: nn.Module = resnet.ResNet(
         resnet.BasicBlock, [1, 1, 1, 1], num_classes=10, norm_layer=partial(nn.GroupNorm, 8)
@@ -95,24 +95,24 @@ class Translator(nn.Module):
     def _nats(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         longest, longest_target = lengths.amax(dim=0).tolist()
         source, target = inputs[:, 0, :longest].long(), inputs[:, 1, :longest_target].long()
-        memory, state = self._read(source)
-        scores, _ = self._guess(target[:, :-1], state, memory, source != PAD)
+        memory, state = self.read(source)
+        scores, _ = self.score(target[:, :-1], state, memory, source != PAD)
         nats = functional.cross_entropy(
             scores.flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD, reduction="none"
         )
         return nats.view(len(inputs), -1).sum(dim=1)
 
-    def _read(self, source: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Return the encoder's states, (batch, source, hidden), and the one at each sentence's end."""
         memory, _ = self.encoder(self.source(source))
         last = (source != PAD).sum(dim=1) - 1
         return memory, memory[torch.arange(len(source)), last][None]
 
-    def _guess(self, read: Tensor, state: Tensor, memory: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    def score(self, read: Tensor, state: Tensor, memory: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores of each next piece, (batch, read, PIECES), and the state after the last one."""
         states, state = self.decoder(self.target(read), state)  # (batch, read, hidden)
-        heed = (states @ memory.transpose(1, 2)).masked_fill(~there[:, None, :], -math.inf).softmax(dim=2)
-        mixed = torch.tanh(self.mix(torch.cat([states, heed @ memory], dim=2)))
+        attend = (states @ memory.transpose(1, 2)).masked_fill(~there[:, None, :], -math.inf).softmax(dim=2)
+        mixed = torch.tanh(self.mix(torch.cat([states, attend @ memory], dim=2)))
         scores: Tensor = self.guess(mixed)
         return scores, state
 
@@ -124,11 +124,11 @@ class Translator(nn.Module):
             source: Pieces, shape (batch, LONGEST), padded at the end.
         """
         source = source.long()
-        memory, state = self._read(source)
+        memory, state = self.read(source)
         piece = torch.full((len(source), 1), BEGIN)
         said = []
         for _ in range(LONGEST):
-            scores, state = self._guess(piece, state, memory, source != PAD)
+            scores, state = self.score(piece, state, memory, source != PAD)
             piece = scores.argmax(dim=2)
             said.append(piece)
             if bool((torch.cat(said, dim=1) == END).any(dim=1).all()):

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from batchtime.comparisons import Arm, Tuned
 from batchtime.records import Array, InverseLaw, Observation, RunRecord, TrainingTime, UpdateTime, UpdateTiming
 
 _COLOURS = [tuple(colour) for colour in sns.color_palette("colorblind")]
@@ -232,4 +233,138 @@ def training_time(
     axes.plot([], [], color="grey", linewidth=5, alpha=0.4, label=f"within {within:.0%} of the least time")
     batch_size_axis(axes)
     _plain_log_axis(axes, "seconds to the target")
+    axes.legend(fontsize="small")
+
+
+def outcome_map(axes: Axes, records: Sequence[RunRecord]) -> None:
+    """Draw what came of each run, batch sizes across and seeds upward: reached, censored or diverged."""
+    sizes = sorted({record.batch_size for record in records})
+    seeds = sorted({record.seed for record in records})
+    looks = {
+        "reached": ("o", MEASURED, "reached its target"),
+        "censored": ("^", FITTED, "budget spent first"),
+        "diverged": ("X", "black", "loss no longer finite"),
+    }
+    for status, (marker, colour, label) in looks.items():
+        some = [record for record in records if record.outcome.status == status]
+        axes.plot(
+            [sizes.index(record.batch_size) for record in some],
+            [seeds.index(record.seed) for record in some],
+            marker,
+            color=colour,
+            markersize=6,
+            linestyle="",
+            label=f"{label}: {len(some)} of {len(records)} runs",
+        )
+    axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
+    step = max(1, len(seeds) // 10)
+    axes.set_yticks(range(0, len(seeds), step), [str(seed) for seed in seeds[::step]])
+    axes.set_xlabel("batch size M (examples)")
+    axes.set_ylabel("seed")
+    axes.margins(y=0.1)
+    axes.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
+
+
+def arms(axes: Axes, several: Sequence[Arm]) -> None:
+    """Draw the mean updates of several sweeps against the batch size, with 95 % intervals and the law of each.
+
+    The law is drawn over the batch sizes that it was fitted to; means without a fit are hollow. A triangle stands where
+    less than half of the runs got there, at the most that is known.
+    """
+    for colour, one in zip(sns.color_palette("viridis", len(several)), several, strict=True):
+        fitted = one.experiment.fitted if one.fit is not None else ()
+        named = False
+        for seen in one.means():
+            few = one.share_reached(int(seen.batch_size)) < 0.5
+            if seen.mean is None:
+                continue
+            low, high = (seen.mean if side is None else side for side in seen.interval)
+            error = [[max(seen.mean - low, 0)], [0 if few else max(high - seen.mean, 0)]]
+            axes.errorbar(
+                seen.batch_size,
+                seen.mean,
+                yerr=error,
+                fmt="^" if few else "o",
+                color=colour,
+                markersize=5,
+                markerfacecolor=colour if seen.batch_size in fitted else "none",
+                elinewidth=1,
+                label=None if named else one.label,
+            )
+            named = True
+        if one.fit is not None:
+            sizes = _grid(one.fit.batch_sizes)
+            axes.plot(sizes, one.fit.law.updates(sizes), color=colour, linewidth=1)
+    batch_size_axis(axes)
+    _plain_log_axis(axes, "mean updates N to the target")
+    axes.legend(fontsize="small")
+
+
+def law_against(
+    panels: Sequence[Axes], several: Sequence[Arm], positions: Sequence[float], label: str, *, logarithmic: bool = True
+) -> None:
+    """Draw n_inf, alpha and alpha / n_inf of several fits, each with its 95 % interval, against a quantity.
+
+    Args:
+        panels: Three axes.
+        several: Arms; those without a law are left out.
+        positions: The quantity of each arm.
+        label: Of the quantity, with its unit.
+        logarithmic: Whether its axis is logarithmic; that of the law always is.
+    """
+    names = {"n_inf": "n_inf (updates)", "alpha": "alpha (examples)", "critical_batch_size": "alpha / n_inf (examples)"}
+    for axes, (name, title) in zip(panels, names.items(), strict=True):
+        for position, one in zip(positions, several, strict=True):
+            if one.fit is None or not 0 < (value := float(getattr(one.fit.law, name))) < np.inf:
+                continue
+            low, high = getattr(one.fit.intervals, name)
+            error = [[value - (value if low is None else low)], [(value if high is None else high) - value]]
+            axes.errorbar(position, value, yerr=np.maximum(error, 0), fmt="o", color=FITTED, capsize=3)
+        if logarithmic:
+            axes.set_xscale("log")
+            axes.set_xticks(list(positions), [f"{position:g}" for position in positions], rotation=45)
+            axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel(label)
+        _plain_log_axis(axes, title)
+
+
+def one_curve(axes: Axes, several: Sequence[Arm]) -> None:
+    """Draw mean updates over n_inf against M over alpha / n_inf: by the law, 1 + 1 / x for every task."""
+    reach = [1.0]
+    for colour, marker, one in zip(_COLOURS, "osD^vP", several, strict=False):
+        if one.fit is None:
+            continue
+        law = one.fit.law
+        seen = [mean for mean in one.means() if mean.mean is not None and mean.batch_size in one.experiment.fitted]
+        places = [mean.batch_size / law.critical_batch_size for mean in seen]
+        reach += places
+        heights = [mean.mean / law.n_inf for mean in seen if mean.mean is not None]
+        axes.plot(places, heights, marker, color=colour, label=one.label, alpha=0.8)
+    grid = np.geomspace(min(reach), max(reach), CURVE_POINTS)
+    axes.plot(grid, 1 + 1 / grid, color="black", linewidth=1, label="1 + 1 / x")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("batch size over the task's alpha / n_inf")
+    _plain_log_axis(axes, "mean updates over the task's n_inf")
+    axes.legend(fontsize="small")
+
+
+def tuned_rates(axes: Axes, candidates: Sequence[Arm], tuned: Sequence[Tuned]) -> None:
+    """Draw the step size that was best at each batch size, among those that were run; hollow at an end of these."""
+    for inside, face in ((True, MEASURED), (False, "none")):
+        some = [one for one in tuned if one.at_the_edge != inside]
+        axes.plot(
+            [one.batch_size for one in some],
+            [one.rate for one in some],
+            "o",
+            color=MEASURED,
+            markerfacecolor=face,
+            label="best of those run" if inside else "best, at the least or greatest that was run",
+        )
+    rates = sorted({candidate.rate for candidate in candidates})
+    batch_size_axis(axes)
+    axes.set_yscale("log")
+    axes.set_yticks(rates, [f"{rate:g}" for rate in rates])
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylabel("step size")
     axes.legend(fontsize="small")

@@ -6,7 +6,7 @@ Symbols: M batch size in examples, N updates to the target, t seconds per update
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
@@ -228,6 +228,18 @@ class Evaluations:
     updates: tuple[int, ...]
     metrics: Mapping[str, tuple[float | None, ...]]
 
+    def smoothed(self, window: int) -> "Evaluations":
+        """Return these with each metric averaged over the last `window` evaluations; None until there are as many.
+
+        Raises:
+            ParameterError: If the window is less than 1.
+        """
+        check(window >= 1, name="window", value=window, allowed="a whole number of evaluations, at least 1")
+        return Evaluations(
+            updates=self.updates,
+            metrics={name: tuple(_running_mean(values, window)) for name, values in self.metrics.items()},
+        )
+
     def outcome(self, target: Target) -> "Outcome":
         """Return the updates at which `target` was reached, as the interval between two evaluations.
 
@@ -246,6 +258,13 @@ class Evaluations:
         last = self.updates[above - 1] if above > 0 else 0
         diverged = bool(values) and values[-1] is None
         return Outcome(status="diverged" if diverged else "censored", lower=last, upper=None)
+
+
+def _running_mean(values: Sequence[float | None], window: int) -> Iterator[float | None]:
+    for end in range(1, len(values) + 1):
+        last = values[max(0, end - window) : end]
+        finite = [value for value in last if value is not None]
+        yield sum(finite) / window if len(finite) == window else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -406,6 +425,8 @@ class LawFit:
         n_runs: Runs used, censored ones included.
         n_censored: Runs that did not reach the target.
         batch_sizes: Batch sizes used, increasing.
+        lack_of_fit: p-value of the test that the batch sizes stand off the law by no more than their runs scatter; None
+            where it cannot be tested.
         warnings: What a reader should know before trusting the numbers, one sentence each.
     """
 
@@ -417,6 +438,7 @@ class LawFit:
     n_runs: int
     n_censored: int
     batch_sizes: tuple[float, ...]
+    lack_of_fit: float | None = None
     warnings: tuple[str, ...] = ()
 
 

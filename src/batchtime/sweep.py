@@ -5,11 +5,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 
+from batchtime.experiments import Experiment
 from batchtime.records import BatchtimeError, Progress, RunRecord, RunSpec, SweepSpec, unwatched
 from batchtime.store import Store, writing
 
@@ -72,6 +73,15 @@ def complete(
                 for future in futures:
                     future.cancel()
     return recorded(sweep, name=name, store=store)
+
+
+def complete_all(
+    chosen: Mapping[str, Experiment], *, store: Store, workers: int | None = None
+) -> dict[str, tuple[Experiment, list[RunRecord]]]:
+    """Return several sweeps with their runs, by the same labels, training those that are not recorded."""
+    return {
+        label: (one, complete(one.sweep, name=one.name, store=store, workers=workers)) for label, one in chosen.items()
+    }
 
 
 def recorded(sweep: SweepSpec, *, name: str, store: Store) -> list[RunRecord]:

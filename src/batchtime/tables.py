@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
+from batchtime.comparisons import Arm, Power, Tuned, arms_seen, paired_ratios, pole_bounds, sealed_errors
 from batchtime.experiments import Experiment
 from batchtime.fit import MeanUpdates, Prediction, mean_updates
 from batchtime.records import (
@@ -17,6 +18,7 @@ from batchtime.records import (
     TrainingTime,
     UpdateTime,
     UpdateTiming,
+    total_cost,
 )
 from batchtime.theory import NoisyQuadratic
 
@@ -43,6 +45,11 @@ def number_text(value: float, digits: int = 3) -> str:
 def percent_text(fraction: float | None, digits: int = 1) -> str:
     """Return a fraction in percent, or words where it is not known."""
     return "an unknown share (too few batch sizes)" if fraction is None else f"{fraction:.{digits}%}"
+
+
+def paragraph(text: str) -> Markdown:
+    """Return text as a paragraph of the page."""
+    return Markdown(text)
 
 
 def law_table(fit: LawFit) -> HTML:
@@ -165,3 +172,205 @@ def penalty_table(time: TrainingTime, factors: Sequence[float]) -> HTML:
 def remarks(sentences: Sequence[str]) -> Markdown:
     """Return sentences as a list, or one that says that there is none."""
     return Markdown("\n".join(f"- {sentence}" for sentence in sentences) or "The fit raises no warning.")
+
+
+# Sweeps beside each other
+
+
+def arms_table(several: Sequence[Arm], what: str) -> HTML:
+    """Return the law of each arm with intervals, how well it describes the runs, and how many there are.
+
+    Args:
+        several: The arms.
+        what: Heading of the column of labels.
+    """
+    rows = []
+    for one in several:
+        reached = sum(record.outcome.status == "reached" for record in one.records)
+        runs = f"{reached} of {len(one.records)}"
+        if one.fit is None:
+            rows.append((one.label, runs, "", "no law", "", "", ""))
+            continue
+        law, found = one.fit.law, one.fit.intervals
+        rows.append(
+            (
+                one.label,
+                runs,
+                f"{min(one.fit.batch_sizes):g} to {max(one.fit.batch_sizes):g}",
+                f"{number_text(law.n_inf)} ({interval_text(found.n_inf)})",
+                f"{number_text(law.alpha)} ({interval_text(found.alpha)})",
+                f"{number_text(law.critical_batch_size)} ({interval_text(found.critical_batch_size)})",
+                percent_text(one.deviation()),
+            )
+        )
+    columns = ["runs that reached it", "M fitted", "n_inf, updates", "alpha, examples", "alpha / n_inf, examples"]
+    return table([what, *columns, "worst error of a mean"], rows)
+
+
+def accuracy_table(several: Sequence[Arm]) -> HTML:
+    """Return how well the law describes and predicts each task, and whether both of its arms were seen."""
+    rows = []
+    for one in several:
+        if one.fit is None:
+            continue
+        seen = arms_seen(one)
+        rows.append(
+            (
+                one.label,
+                f"{len(one.fit.batch_sizes)}, {len(one.experiment.sweep.seeds)} seeds",
+                "" if seen is None else f"{seen[0]:.2g} to {seen[1]:.2g}",
+                f"{one.fit.spread:.0%}",
+                percent_text(one.deviation()),
+                percent_text(one.fit.leave_one_out_error),
+                ", ".join(f"{error:+.1%}" for error in sealed_errors(one)),
+            )
+        )
+    columns = [
+        "task",
+        "batch sizes fitted",
+        "alpha / M over n_inf, least to greatest M",
+        "spread of runs",
+        "worst error of a mean",
+        "left-out error, rms",
+        "errors at sealed sizes",
+    ]
+    return table(columns, rows)
+
+
+def examples_per_second(records: Sequence[RunRecord]) -> float:
+    """Return the examples that runs trained on in a second of CPU, evaluation apart."""
+    cost = total_cost(records)
+    return cost.examples / (cost.cpu_seconds - cost.evaluation_cpu_seconds)
+
+
+def cost_table(several: Sequence[Arm]) -> HTML:
+    """Return what each sweep cost: CPU, the share of evaluation, examples a second while training."""
+    rows = []
+    for one in several:
+        cost = total_cost(one.records)
+        rows.append(
+            (
+                one.label,
+                f"{len(one.records)}",
+                f"{cost.cpu_seconds / 60:.0f}",
+                f"{cost.evaluation_share:.1%}",
+                number_text(examples_per_second(one.records)),
+            )
+        )
+    return table(["sweep", "runs", "CPU minutes", "of these for evaluation", "examples a CPU second, training"], rows)
+
+
+def rates_text(several: Sequence[Arm]) -> str:
+    """Return the step sizes of some arms as a reader says them."""
+    texts = [f"{one.rate:g}" for one in several]
+    return f"{', '.join(texts[:-1])} or {texts[-1]}" if len(texts) > 1 else texts[0]
+
+
+def power_text(found: Power) -> str:
+    """Return a power with its interval and the number of step sizes behind it."""
+    low, high = found.interval
+    sides = "open with two" if low is None or high is None else f"{low:.2f} to {high:.2f}"
+    return f"{found.power:.2f} ({sides}; {found.points} step sizes)"
+
+
+def pole_table(several: Sequence[Arm]) -> HTML:
+    """Return for each arm below which batch sizes runs did not all, or mostly not, reach the target."""
+    rows = []
+    for one in several:
+        not_all, minority = pole_bounds(one)
+        rows.append(
+            (
+                one.label,
+                f"{min(one.experiment.sweep.batch_sizes)}",
+                "every run reached it" if not_all is None else f"{not_all}",
+                "at least half did everywhere" if minority is None else f"{minority}",
+                f"{one.experiment.sweep.setting.max_updates:,}",
+            )
+        )
+    columns = ["sweep", "least M", "not all reached it up to M =", "less than half did up to M =", "budget, updates"]
+    return table(columns, rows)
+
+
+def ratio_table(first: Arm, second: Arm) -> HTML:
+    """Return updates of one arm over those of another at each batch size, run by run."""
+    rows = []
+    for size, ratios in paired_ratios(first, second).items():
+        low, high = np.quantile(ratios, (0.25, 0.75))
+        mean = float(np.exp(np.mean(np.log(ratios))))
+        rows.append((f"{size}", f"{len(ratios)}", f"{mean:.3f}", f"{low:.2f} to {high:.2f}"))
+    return table(["M", "pairs of runs", f"{first.label} over {second.label}", "middle half"], rows)
+
+
+def verdict(several: Sequence[Arm]) -> Markdown:
+    """Return a sentence a task, as a list: how well the law describes it, and whether its small-batch arm was seen."""
+    sentences = []
+    for one in several:
+        if one.fit is None:
+            sentences.append(f"{one.label}: no law ({one.reason}).")
+            continue
+        seen, deviation = arms_seen(one), one.deviation()
+        sizes = f"M = {min(one.fit.batch_sizes):g} to {max(one.fit.batch_sizes):g}"
+        tested = one.fit.lack_of_fit
+        off = ", more than the scatter of its runs explains" if tested is not None and tested < 0.01 else ""
+        arms = "" if seen is None or seen[0] >= 2 else "; its small-batch arm is cut short by the pole"
+        sentences.append(f"{one.label}: within {percent_text(deviation)} of the mean updates from {sizes}{off}{arms}.")
+    return Markdown("\n".join(f"- {sentence}" for sentence in sentences))
+
+
+def tuned_table(tuned: Sequence[Tuned], fixed: Arm) -> HTML:
+    """Return for each batch size the best step size, its mean updates, and those at the fixed step size."""
+    at_fixed = {seen.batch_size: seen for seen in fixed.means()}
+    rows = []
+    for one in tuned:
+        seen = _mean(one.runs)
+        other = at_fixed.get(one.batch_size)
+        known = other is not None and other.mean is not None and seen.mean is not None
+        rows.append(
+            (
+                f"{one.batch_size}",
+                f"{one.rate:g}" + (" (at the edge)" if one.at_the_edge else ""),
+                f"{len(one.runs)}",
+                "not known" if seen.mean is None else f"{number_text(seen.mean)} ({interval_text(seen.interval)})",
+                "not run" if other is None else "not known" if other.mean is None else number_text(other.mean),
+                f"{other.mean / seen.mean:.2g}" if known and other is not None and other.mean and seen.mean else "",
+            )
+        )
+    columns = ["M", "best step size", "runs", "mean updates there", f"at {fixed.rate:g}", "times as many"]
+    return table(columns, rows)
+
+
+def tried_table(chosen: Experiment, recorded: Sequence[RunRecord]) -> HTML | Markdown:
+    """Return what was tried before a sweep: recorded runs with other seeds or another setting, one a row."""
+    named = set(chosen.sweep.runs())
+    tried = [record for record in recorded if record.spec not in named]
+    if not tried:
+        return Markdown("No run with another setting or other seeds is recorded for this workload.")
+    rows = [
+        (
+            f"{record.setting.learning_rate.maximum:g}",
+            f"{record.batch_size}",
+            f"{record.seed}",
+            f"{record.setting.workload.target.value:g}",
+            record.outcome.status,
+            f"{record.outcome.lower:,}" + ("" if record.outcome.upper is None else f" to {record.outcome.upper:,}"),
+        )
+        for record in sorted(
+            tried,
+            key=lambda r: (r.setting.learning_rate.maximum, r.setting.workload.target.value, r.batch_size, r.seed),
+        )
+    ]
+    return table(["step size", "M", "seed", "target", "outcome", "updates"], rows)
+
+
+def reports_text(records: Sequence[RunRecord]) -> Markdown | None:
+    """Return the numbers taken of models that reached their target, as mean and range over runs; None for none."""
+    names = sorted({name for record in records for name in record.reports})
+    lines = []
+    for name in names:
+        values = [record.reports[name] for record in records if name in record.reports]
+        lines.append(
+            f"When a run ended, its model's {name.upper() if name == 'bleu' else name} score was "
+            f"{np.mean(values):.1f} on average ({min(values):.1f} to {max(values):.1f}, {len(values)} runs): "
+            "for orientation, the target is the loss."
+        )
+    return Markdown("\n".join(lines)) if lines else None

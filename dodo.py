@@ -261,7 +261,8 @@ def task_test() -> Task:
         "BATCHTIME_DATASETS": os.environ.get("BATCHTIME_DATASETS") or str(ROOT / "data" / "cache" / "datasets"),
         "BATCHTIME_REQUIRE_ALL": os.environ.get("BATCHTIME_REQUIRE_ALL", ""),
     }
-    mnist = Path(surroundings["BATCHTIME_DATASETS"], "MNIST", "raw", "train-images-idx3-ubyte").is_file()
+    data_sets = ("MNIST/raw", "cifar-10-batches-py", "cifar-100-python", "europarl/train200k.fr")
+    at_hand = [file for file in data_sets if Path(surroundings["BATCHTIME_DATASETS"], file).exists()]
     return {
         "doc": "run every test",
         "actions": [CmdAction([sys.executable, "-m", "pytest"], shell=False, env=os.environ | surroundings)],
@@ -271,6 +272,6 @@ def task_test() -> Task:
             *(str(RUNS / f"{name}.ipynb") for name in PAGES),
             str(SITE / "index.html"),
         ],
-        "uptodate": [config_changed(surroundings | {"mnist": mnist})],
+        "uptodate": [config_changed(surroundings | {"at hand": ", ".join(at_hand)})],
         "task_dep": ["book"],
     }

@@ -4,12 +4,14 @@ import csv
 import signal
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from batchtime.records import (
     Cost,
     EvaluationGrid,
     Evaluations,
+    InverseLaw,
     LearningRate,
     Metric,
     Observation,
@@ -55,6 +57,18 @@ def record(*, batch_size: int = 8, seed: int = 0, upper: int = 20) -> RunRecord:
             commit=None, dirty=None, versions={}, cpu="none", threads=1, device="cpu", date="2026-01-01T00:00:00+00:00"
         ),
     )
+
+
+def runs_on(law: InverseLaw) -> list[RunRecord]:
+    """Return runs at batch sizes 4, 16 and 64, five seeds each, that need a few updates more than a law says."""
+    return [
+        replace(
+            record(batch_size=size, seed=seed), outcome=Outcome(status="reached", lower=mean, upper=mean + 1 + seed)
+        )
+        for size in (4, 16, 64)
+        for seed in range(5)
+        for mean in (round(law.updates(float(size))),)
+    ]
 
 
 def write_observations(path: Path, observations: Sequence[Observation]) -> None:

@@ -27,12 +27,28 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def mnist_folder() -> Path:
+def datasets_folder() -> Path:
+    """Return the folder of data sets."""
+    return Path(os.environ.get("BATCHTIME_DATASETS", ROOT / "data" / "cache" / "datasets"))
+
+
+@pytest.fixture(scope="session")
+def mnist_folder(datasets_folder: Path) -> Path:
     """Return the folder of data sets in which MNIST lies, unpacked."""
-    folder = Path(os.environ.get("BATCHTIME_DATASETS", ROOT / "data" / "cache" / "datasets"))
-    if not (folder / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
-        missing(f"{folder} holds no MNIST: `batchtime sweep mnist-lenet` downloads it, or set BATCHTIME_DATASETS")
-    return folder
+    if not (datasets_folder / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
+        missing(
+            f"{datasets_folder} holds no MNIST: `batchtime sweep mnist-lenet` downloads it, or set BATCHTIME_DATASETS"
+        )
+    return datasets_folder
+
+
+@pytest.fixture(scope="session")
+def data_sets(datasets_folder: Path) -> None:
+    """Do without a test where a data set that is to be downloaded is not at hand."""
+    files = ("MNIST/raw", "cifar-10-batches-py", "cifar-100-python", "europarl/train200k.fr")
+    absent = [name for name in files if not (datasets_folder / name).exists()]
+    if absent:
+        missing(f"{datasets_folder} lacks {', '.join(absent)}: sweeps download them, or set BATCHTIME_DATASETS")
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,26 @@
 """Promises of the named sweeps and of how a reader may change them."""
 
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
-from batchtime.experiments import EXPERIMENTS, Experiment, experiment
-from batchtime.records import ParameterError
+from batchtime.experiments import (
+    EXPERIMENTS,
+    Experiment,
+    changed_all,
+    experiment,
+    optimizer_arms,
+    rate_arms,
+    sampling_arms,
+    tasks,
+)
+from batchtime.records import ParameterError, total_cost
 from batchtime.store import Store, data_folder
+from batchtime.sweep import recorded, train
 from batchtime.update_time import BUSY
+from batchtime.verify import check_runs, compare
 from batchtime.workloads import build
 
 DIGITS = experiment("digits-mlp")
@@ -23,10 +38,25 @@ def test_every_task_seals_two_batch_sizes_inside_its_range(known: Experiment) ->
     assert set(known.fitted).isdisjoint(known.sealed + known.left_out)
 
 
-@pytest.mark.parametrize("name", ["digits-mlp", "noisy-quadratic"])
-def test_an_experiment_knows_the_number_of_its_training_examples(name: str) -> None:
-    known = experiment(name)
+@pytest.mark.parametrize("known", TASKS, ids=lambda known: known.name)
+def test_a_task_knows_its_examples_and_parameters(known: Experiment, request: pytest.FixtureRequest) -> None:
+    if known.workload.dataset not in ("digits", "gaussian-noise"):
+        request.getfixturevalue("data_sets")
     assert len(build(known.workload).train.targets) == known.n_examples
+    assert known.description
+    for number in re.findall(r"[0-9,]+(?= parameters)", known.description):
+        parameters = sum(parameter.numel() for parameter in build(known.workload).model().parameters())
+        assert parameters == int(number.replace(",", ""))
+
+
+@pytest.mark.parametrize("known", EXPERIMENTS.values(), ids=EXPERIMENTS)
+def test_a_variant_differs_from_its_task_in_the_step_and_in_nothing_else(known: Experiment) -> None:
+    if known.variant_of is not None:
+        task, own = experiment(known.variant_of), known.sweep.setting
+        same = replace(own, **{name: getattr(task.sweep.setting, name) for name in ("optimizer", "sampling")})
+        assert replace(same, learning_rate=task.sweep.setting.learning_rate) == task.sweep.setting
+        assert own != task.sweep.setting
+        assert set(known.sweep.seeds) <= set(task.sweep.seeds)
 
 
 def test_published_results_name_a_commit_that_made_them_and_a_quiet_machine() -> None:
@@ -41,20 +71,59 @@ def test_published_results_name_a_commit_that_made_them_and_a_quiet_machine() ->
         assert timing.wall_over_cpu <= BUSY
 
 
-def test_the_published_mnist_runs_are_the_whole_named_sweep_and_nothing_else() -> None:
-    known = experiment("mnist-lenet")
-    published = [
-        run for run in Store(data_folder(), recording=True).runs("mnist-lenet") if run.spec in set(known.sweep.runs())
-    ]
-    assert len({run.spec for run in published}) == len(known.sweep.runs())
-    assert len(known.fitted + known.sealed) >= 9
-    assert {2, 512} <= set(known.fitted)
-    assert len(known.sweep.seeds) >= 10
+PUBLISHED = sorted(path.stem for path in data_folder().glob("runs/*.jsonl"))
 
 
-def test_a_published_run_says_what_it_says_of_its_own_evaluations() -> None:
-    for run in Store(data_folder()).runs("mnist-lenet"):
-        assert run.evaluations.outcome(run.setting.workload.target) == run.outcome
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_sweep_is_whole_and_says_what_its_evaluations_say(name: str) -> None:
+    check_runs(name, Store(data_folder(), recording=True).runs(name))
+
+
+@pytest.mark.parametrize(("title", "known"), tasks().items())
+def test_a_recorded_task_spans_two_decades_with_nine_batch_sizes_and_at_least_six_seeds(
+    title: str, known: Experiment
+) -> None:
+    assert known.name in PUBLISHED
+    assert len(known.fitted) >= 9
+    assert max(known.fitted) >= 100 * min(known.fitted)
+    assert len(known.sweep.seeds) >= (6 if title == "Europarl" else 10)
+    assert known.sweep.setting.learning_rate.half_batch_size == 0
+
+
+@pytest.mark.parametrize(("title", "known"), tasks().items())
+def test_evaluation_took_at_most_a_tenth_of_a_recorded_task(title: str, known: Experiment) -> None:
+    cost = total_cost(recorded(known.sweep, name=known.name, store=Store(data_folder(), recording=True)))
+    assert cost.evaluation_share <= 0.105, title  # a tenth, to the digit that is said
+
+
+@pytest.mark.usefixtures("data_sets")
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_run_comes_out_again(name: str) -> None:
+    reached = [run for run in Store(data_folder(), recording=True).runs(name) if run.outcome.status == "reached"]
+    cheapest = min(reached, key=lambda run: run.cost.cpu_seconds)
+    others = [run for run in reached if (run.setting, run.batch_size) == (cheapest.setting, cheapest.batch_size)]
+    assert compare(cheapest, train(cheapest.spec), others) in ("the same", "within the spread")
+
+
+@pytest.mark.parametrize(
+    ("arms", "known"),
+    [(rate_arms, "cifar10-cnn, mnist-lenet"), (optimizer_arms, "mnist-lenet"), (sampling_arms, "mnist")],
+)
+def test_a_task_that_was_not_swept_in_some_way_is_answered_with_those_that_were(
+    arms: Callable[[str], dict[str, Experiment]], known: str
+) -> None:
+    with pytest.raises(ParameterError, match=rf"workload = 'digits-mlp' .* allowed: swept .*{known}"):
+        arms("digits-mlp")
+    found = arms("mnist-lenet")
+    assert experiment("mnist-lenet") in found.values()
+    assert {one.variant_of for one in found.values()} == {None, "mnist-lenet"}
+
+
+def test_the_arms_of_step_sizes_go_up() -> None:
+    rates = [one.sweep.setting.learning_rate.maximum for one in rate_arms("mnist-lenet").values()]
+    assert rates == sorted(set(rates))
+    assert len(rates) >= 3
+    assert all(len(one.sweep.seeds) == 2 for one in changed_all(rate_arms("mnist-lenet"), seeds=2).values())
 
 
 @pytest.mark.parametrize("given", ["[4, 16]", [4, 16], (4, 16)])

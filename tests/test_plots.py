@@ -1,5 +1,6 @@
 """Promises of the figures: every run is drawn, axes are named, the same figure gives the same bytes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from batchtime import plots
-from batchtime.records import InverseLaw, Observation, TrainingTime, UpdateTime, UpdateTiming
+from batchtime.comparisons import Arm, Tuned, arm
+from batchtime.experiments import experiment
+from batchtime.records import InverseLaw, Observation, Outcome, RunRecord, TrainingTime, UpdateTime, UpdateTiming
+
+from .builders import record, runs_on
 
 LAW = InverseLaw(n_inf=100, alpha=1600)
 RUNS = [
@@ -79,3 +84,73 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
         plots.updates_against_batch_size(axes, fitted=RUNS, law=LAW)
         plots.save_figure(figure, tmp_path / "figures", name)
     assert (tmp_path / "figures" / "first.svg").read_bytes() == (tmp_path / "figures" / "second.svg").read_bytes()
+
+
+def run(size: int, seed: int, status: str) -> RunRecord:
+    """Return a run that ended in some way."""
+    made = record(batch_size=size, seed=seed)
+    ended = {"reached": made.outcome, "censored": Outcome(status="censored", lower=20, upper=None)}
+    return replace(made, outcome=ended.get(status, Outcome(status="diverged", lower=20, upper=None)))
+
+
+def test_the_map_of_outcomes_shows_each_run_once_by_what_came_of_it(axes: Axes) -> None:
+    statuses = ["reached", "reached", "censored", "diverged", "reached", "censored"]
+    plots.outcome_map(axes, [run(size, seed, statuses.pop()) for size in (3, 100) for seed in (0, 1, 7)])
+    assert markers(axes) == 6
+    labels = axes.get_legend_handles_labels()[1]
+    assert [label.split(": ")[1] for label in labels] == ["3 of 6 runs", "2 of 6 runs", "1 of 6 runs"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["3", "100"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["0", "1", "7"]
+
+
+DIGITS = experiment("digits-mlp").changed(batch_sizes=[4, 16, 64], seeds=5)
+
+
+def law_arm(label: str, law: InverseLaw) -> Arm:
+    """Return an arm of runs on a law."""
+    return arm(DIGITS, runs_on(law), label)
+
+
+def test_every_arm_has_its_means_and_its_law(axes: Axes) -> None:
+    several = [law_arm("one", LAW), law_arm("other", InverseLaw(n_inf=300, alpha=900))]
+    plots.arms(axes, several)
+    assert axes.get_legend_handles_labels()[1] == ["one", "other"]
+    assert len(axes.containers) == 6  # three batch sizes of each
+    assert [len(line.get_xdata()) for line in axes.lines].count(plots.CURVE_POINTS) == 2
+
+
+def test_an_arm_that_was_lost_is_drawn_where_its_budget_ended(axes: Axes) -> None:
+    lost = arm(DIGITS, [run(size, seed, "censored") for size in (4, 16, 64) for seed in range(5)], "lost")
+    half = replace(lost, records=[run(4, seed, "reached" if seed < 2 else "censored") for seed in range(5)])
+    plots.arms(axes, [half])
+    assert "^" in {line.get_marker() for line in axes.lines}
+
+
+def test_the_laws_quantities_stand_at_their_positions() -> None:
+    plt.switch_backend("agg")
+    _, panels = plt.subplots(1, 3)
+    several = [law_arm("one", LAW), law_arm("other", InverseLaw(n_inf=300, alpha=900))]
+    plots.law_against(panels, several, [0.1, 0.2], "step size")
+    for axes, values in zip(panels, ((100, 300), (1600, 900), (16, 3)), strict=True):
+        drawn = [
+            (float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.lines if line.get_marker() == "o"
+        ]
+        assert [x for x, _ in drawn] == [0.1, 0.2]
+        assert [y for _, y in drawn] == pytest.approx(values, rel=0.1)
+
+
+def test_tasks_on_their_laws_lie_on_one_curve(axes: Axes) -> None:
+    plots.one_curve(axes, [law_arm("one", LAW), law_arm("other", InverseLaw(n_inf=300, alpha=900))])
+    points = [line for line in axes.lines if line.get_marker() not in ("None", None, "")]
+    assert len(points) == 2
+    for line in points:
+        x = np.asarray(line.get_xdata(), dtype=float)
+        assert np.asarray(line.get_ydata(), dtype=float) == pytest.approx(1 + 1 / x, rel=0.05)
+
+
+def test_the_best_step_sizes_are_drawn_and_hollow_at_the_edge(axes: Axes) -> None:
+    tuned = [Tuned(batch_size=size, rate=0.1, runs=(), at_the_edge=size > 10) for size in (4, 16, 64)]
+    plots.tuned_rates(axes, [law_arm("one", LAW)], tuned)
+    counts = {str(line.get_markerfacecolor()): len(line.get_xdata()) for line in axes.lines}
+    assert counts.pop("none") == 2
+    assert list(counts.values()) == [1]

@@ -110,12 +110,13 @@ def rerun_sample(
     with pool(workers) as executor:
         again = list(executor.map(train, [record.spec for record in drawn]))
     return [
-        Verification(recorded=old, again=new, verdict=_verdict(old, new, records))
+        Verification(recorded=old, again=new, verdict=compare(old, new, records))
         for old, new in zip(drawn, again, strict=True)
     ]
 
 
-def _verdict(recorded: RunRecord, again: RunRecord, records: Sequence[RunRecord]) -> Verdict:
+def compare(recorded: RunRecord, again: RunRecord, records: Sequence[RunRecord]) -> Verdict:
+    """Judge a recorded run by the same run trained again, and by the others at its batch size among `records`."""
     if recorded.evaluations == again.evaluations:
         return "the same"
     if _machine_class(recorded) == _machine_class(again):

@@ -1,9 +1,9 @@
 """Tables and phrases that the book shows, made from values."""
 
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
-import pandas as pd
 from IPython.display import HTML, Markdown
 
 from batchtime.comparisons import Arm, Power, Tuned, arms_seen, paired_ratios, pole_bounds, sealed_errors
@@ -24,8 +24,21 @@ from batchtime.theory import NoisyQuadratic
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> HTML:
-    """Return rows of text as a table of the page."""
-    return HTML(pd.DataFrame(rows, columns=list(columns)).to_html(index=False, border=0))
+    """Return rows of text as a table of the page; on a phone each row of a wide one becomes a list of named cells."""
+    kind = "dataframe stacked" if len(columns) > _NARROW else "dataframe"
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td data-label="{escape(name)}">{escape(text)}</td>' for name, text in zip(columns, row, strict=True)
+        )
+        + "</tr>\n"
+        for row in rows
+    )
+    return HTML(f'<table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>')
+
+
+_NARROW = 5  # columns that a phone has room for
 
 
 def interval_text(interval: Interval, digits: int = 3) -> str:

@@ -1,8 +1,8 @@
 """The training loop against the bare forward, backward and update, on batches that are already gathered.
 
 Each task trains on its own data, where these are at hand, with one thread. The bare loop is given its batches; the loop
-of the package draws and gathers them. Stretches of both take turns; the ratio is that of the median stretches, CPU time:
-examples a second of the package over those of the bare loop.
+of the package draws and gathers them. Stretches of both take turns. The ratio is examples a second of the package over
+those of the bare loop, from the median stretches, CPU time.
 """
 
 from time import thread_time

@@ -8,7 +8,7 @@ from scipy import stats
 
 from batchtime.experiments import Experiment
 from batchtime.fit import MeanUpdates, fit_inverse_law, mean_updates, predict_updates
-from batchtime.records import FitError, Interval, LawFit, Observation, RunRecord, Target
+from batchtime.records import FitError, LawFit, Observation, RunRecord, Target
 from batchtime.scatter import LEVEL
 
 
@@ -165,7 +165,8 @@ class Tuned:
 def tune(candidates: Sequence[Arm]) -> list[Tuned]:
     """Choose at each batch size the step size of the least mean updates; a step size counts if all its runs got there.
 
-    Half of the seeds choose and the others are reported: the least of several noisy means is too low by itself.
+    Half of the seeds choose and the others are reported: the least of several noisy means is too low by itself. Batch
+    sizes that were run at one step size only are left out.
     """
     ordered = sorted(candidates, key=lambda candidate: candidate.rate)
     sizes = sorted({record.batch_size for candidate in ordered for record in candidate.records})
@@ -176,6 +177,8 @@ def tune(candidates: Sequence[Arm]) -> list[Tuned]:
             for candidate in ordered
             if any(record.batch_size == size for record in candidate.records)
         }
+        if len(here) < 2:
+            continue
         choosing = {rate: [record for record in runs if record.seed % 2 == 0] for rate, runs in here.items()}
         means = {
             rate: float(np.mean([(run.outcome.lower + (run.outcome.upper or 0)) / 2 for run in runs]))
@@ -213,31 +216,48 @@ def rates(several: Sequence[Arm]) -> list[float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Power:
-    """A quantity goes with the step size to this power, with a 95 % interval; the interval is open for two points."""
+    """A quantity goes with the step size to this power; with a 95 % interval, from so many step sizes."""
 
     power: float
-    interval: Interval
+    interval: tuple[float, float]
     points: int
 
 
 def powers_of_rate(several: Sequence[Arm]) -> dict[str, Power]:
-    """Return with which power of the step size each quantity of the law goes: a line through the logarithms.
+    """Return with which power of the step size each quantity of the law goes.
+
+    A straight line through the logarithms, each point weighed by the width of its interval. Where the points stand off
+    the line by more than these widths, the interval of the power is widened as much (the square root of chi-square over
+    its degrees of freedom, as the Particle Data Group does).
 
     Raises:
-        FitError: If fewer than two arms have a law.
+        FitError: If fewer than two arms have a law whose three intervals are closed.
     """
-    fitted = [one for one in several if one.fit is not None and one.fit.law.n_inf > 0 and one.fit.law.alpha > 0]
-    if len(fitted) < 2:
-        raise FitError(f"{len(fitted)} of {len(several)} step sizes have a law; a power needs two: add seeds")
-    logs = np.log(rates(fitted))
+    quantities = ("n_inf", "alpha", "critical_batch_size")
+    fits = [
+        (one.rate, one.fit)
+        for one in several
+        if one.fit is not None and all(None not in getattr(one.fit.intervals, name) for name in quantities)
+    ]
+    if len(fits) < 2:
+        remedy = "a power needs two: add seeds or batch sizes"
+        raise FitError(f"{len(fits)} of {len(several)} step sizes have a law with closed intervals; {remedy}")
+    logs = np.log([rate for rate, _ in fits])
     found = {}
-    for quantity in ("n_inf", "alpha", "critical_batch_size"):
-        line = stats.linregress(logs, np.log([float(getattr(one.fit.law, quantity)) for one in fitted if one.fit]))
-        freedom = len(fitted) - 2
-        reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom) * line.stderr) if freedom > 0 else None
-        interval = (None, None) if reach is None else (line.slope - reach, line.slope + reach)
-        found[quantity] = Power(power=float(line.slope), interval=interval, points=len(fitted))
+    for name in quantities:
+        ends = np.log([getattr(fit.intervals, name) for _, fit in fits])
+        values = np.log([float(getattr(fit.law, name)) for _, fit in fits])
+        errors = (ends[:, 1] - ends[:, 0]) / (2 * Z)
+        (slope, level), covariance = np.polyfit(logs, values, 1, w=1 / errors, cov="unscaled")
+        off = np.sum(((values - slope * logs - level) / errors) ** 2) / max(len(fits) - 2, 1)
+        reach = Z * np.sqrt(covariance[0, 0] * max(1.0, off))
+        interval = (float(slope - reach), float(slope + reach))
+        found[name] = Power(power=float(slope), interval=interval, points=len(fits))
     return found
+
+
+Z = float(stats.norm.ppf((1 + LEVEL) / 2))
+"""Standard deviations from the middle to an end of an interval."""
 
 
 def pole_bounds(one: Arm) -> tuple[int | None, int | None]:

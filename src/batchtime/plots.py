@@ -273,7 +273,7 @@ def arms(axes: Axes, several: Sequence[Arm]) -> None:
     """
     for colour, one in zip(sns.color_palette("viridis", len(several)), several, strict=True):
         fitted = one.experiment.fitted if one.fit is not None else ()
-        named = False
+        axes.plot([], [], "o", color=colour, markersize=5, label=one.label)
         for seen in one.means():
             few = one.share_reached(int(seen.batch_size)) < 0.5
             if seen.mean is None:
@@ -289,9 +289,7 @@ def arms(axes: Axes, several: Sequence[Arm]) -> None:
                 markersize=5,
                 markerfacecolor=colour if seen.batch_size in fitted else "none",
                 elinewidth=1,
-                label=None if named else one.label,
             )
-            named = True
         if one.fit is not None:
             sizes = _grid(one.fit.batch_sizes)
             axes.plot(sizes, one.fit.law.updates(sizes), color=colour, linewidth=1)

@@ -282,8 +282,7 @@ def rates_text(several: Sequence[Arm]) -> str:
 def power_text(found: Power) -> str:
     """Return a power with its interval and the number of step sizes behind it."""
     low, high = found.interval
-    sides = "open with two" if low is None or high is None else f"{low:.2f} to {high:.2f}"
-    return f"{found.power:.2f} ({sides}; {found.points} step sizes)"
+    return f"{found.power:.2f} ({low:.2f} to {high:.2f}; {found.points} step sizes)"
 
 
 def pole_table(several: Sequence[Arm]) -> HTML:

@@ -1,0 +1,1 @@
+"""What the bound certifies: constants in, updates out."""

@@ -42,9 +42,14 @@ def softmax_constants(workload: Workload) -> StudyRecord:
         gradient = _score_gradients(scores, labels).T @ features / len(features) + ridge * weights
         return float(loss), gradient.numpy().ravel()
 
-    options = {"maxiter": 10_000, "maxfun": 20_000, "ftol": 1e-15, "gtol": 1e-9}
     start = np.zeros(math.prod(shape))
-    least = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options=options)
+    least = minimize(
+        loss_and_gradient,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 10_000, "maxfun": 20_000, "ftol": 1e-15, "gtol": 1e-9},
+    )
     minimum = torch.from_numpy(least.x.reshape(shape))
     squares = features.square().sum(dim=1)
 

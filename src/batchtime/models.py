@@ -155,11 +155,10 @@ class _ScaledPosition(nn.Module):
         super().__init__()
         sides = torch.randint(2, (ANISOTROPIC_QUADRATIC.dimension,)) * 2 - 1
         self.position = nn.Parameter(sides * ANISOTROPIC_QUADRATIC.distance / math.sqrt(len(sides)))
-        self.register_buffer("scales", torch.tensor(ANISOTROPIC_QUADRATIC.curvatures).sqrt())
+        self.scales = torch.tensor(ANISOTROPIC_QUADRATIC.curvatures).sqrt()
 
     def forward(self, inputs: Tensor) -> Tensor:  # (batch, dimension)
-        scaled: Tensor = self.scales * (self.position - inputs)
-        return scaled
+        return self.scales * (self.position - inputs)
 
 
 class _Weights(nn.Module):

@@ -5,6 +5,7 @@ has a number of updates N(M) at which the mean gap is the target, and an inverse
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -142,7 +143,8 @@ class GaussianLeastSquares:
     """f(w) = E (a.w - y)^2 / 2 with y = a.w* and a Gaussian, a ~ N(0, I): noise that is zero at the optimum.
 
     A batch of M examples leaves exactly the fraction 1 - 2 eta + eta^2 (1 + (d + 1) / M) of the mean gap, which is
-    E |w - w*|^2 / 2. This holds for any examples with the second moments of a Gaussian, E a a^T = I and E |a|^2 a a^T = (d + 2) I.
+    E |w - w*|^2 / 2. This holds for any examples that have these moments of a Gaussian: E a a^T = I and
+    E |a|^2 a a^T = (d + 2) I.
 
     Args:
         dimension: d, length of w; a power of two, so that examples with these moments are easily made.
@@ -187,6 +189,76 @@ class GaussianLeastSquares:
         check(learning_rate == best, name="learning_rate", value=learning_rate, allowed=f"the best one, {best}")
         halvings = math.log(self.start / self.gap)
         return InverseLaw(n_inf=halvings / 2, alpha=halvings * (self.dimension + 1))
+
+
+def first_passages(problem: NoisyQuadratic, *, batch_size: float, rate: float, runs: int, most_updates: int) -> Array:
+    """Return for simulated runs the first update at which the gap itself is at the target; infinity if there is none.
+
+    |x|^2 after a step is a non-central chi-squared variable whatever the direction of x, so a run costs one number a
+    step.
+
+    Args:
+        problem: An isotropic one, of curvature 1.
+        batch_size: M.
+        rate: Step size.
+        runs: Number of runs, the length of what is returned.
+        most_updates: A run ends there.
+
+    Raises:
+        ParameterError: If the problem has another curvature.
+    """
+    check(set(problem.curvatures) == {1.0}, name="curvatures", value=set(problem.curvatures), allowed="1 everywhere")
+    generator = np.random.default_rng(0)
+    variance = rate**2 * problem.noise_variance / (problem.dimension * batch_size)  # of one coordinate
+    squares, passed = np.full(runs, problem.distance**2), np.full(runs, np.inf)
+    for update in range(1, most_updates + 1):
+        going = np.isinf(passed)
+        if not going.any():
+            break
+        squares[going] = variance * generator.noncentral_chisquare(
+            problem.dimension, (1 - rate) ** 2 * squares[going] / variance
+        )
+        passed[going & (squares / 2 <= problem.gap)] = update
+    return passed
+
+
+_LONGEST_STEP = 0.4
+_CAP = 512.0
+
+
+def _best_rate(size: float) -> float:
+    """Return the step size, at most the longest one, with the fewest updates on the noisy quadratic."""
+
+    def updates(rate: float) -> float:
+        return NOISY_QUADRATIC.updates(size, LearningRate(maximum=rate))
+
+    most = min(_LONGEST_STEP, 4 * NOISY_QUADRATIC.gap * size / NOISY_QUADRATIC.noise_variance)  # above the pole
+    grid = np.geomspace(most / 1000, most, 400)
+    return float(grid[np.argmin([updates(float(rate)) for rate in grid])])
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "fixed": lambda _: 0.05,
+    "harmonic": lambda size: LearningRate(maximum=_LONGEST_STEP, half_batch_size=_CAP).at(size),
+    "best for each batch size": _best_rate,
+    "linear up to a cap": lambda size: _LONGEST_STEP * min(1.0, size / _CAP),
+    "square root up to a cap": lambda size: _LONGEST_STEP * min(1.0, math.sqrt(size / _CAP)),
+}
+"""Step sizes as a function of the batch size, for the problem of `noisy-quadratic`."""
+
+
+def law_deviation(schedule: str) -> float:
+    """Return how far off the exact updates the closest inverse law is at its worst, as a fraction.
+
+    Args:
+        schedule: A name of `SCHEDULES`; the law is fitted, by least squares of relative errors, at powers of two from
+            8 to 2048, and compared there.
+    """
+    sizes: Array = 2.0 ** np.arange(3, 12)
+    exact = np.array([NOISY_QUADRATIC.updates(m, LearningRate(maximum=SCHEDULES[schedule](m))) for m in sizes])
+    columns = np.stack([1 / exact, 1 / (sizes * exact)], axis=1)
+    (n_inf, alpha), *_ = np.linalg.lstsq(columns, np.ones(len(sizes)))
+    return float(np.abs(InverseLaw(n_inf=n_inf, alpha=alpha).updates(sizes) / exact - 1).max())
 
 
 NOISY_QUADRATIC = NoisyQuadratic(

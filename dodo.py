@@ -63,6 +63,8 @@ PAGES = {
         figures=("law-mnist-lenet.svg",),
     ),
     "known-answer": Page(notebook="known-answer.md"),
+    "known-answers": Page(notebook="known-answers.md"),
+    "bound": Page(notebook="bound.md"),
     "update-time": Page(notebook="update-time.md", data=(MNIST_TIMINGS,)),
     "training-time": Page(notebook="training-time.md", data=(MNIST_RUNS, MNIST_TIMINGS)),
 }
@@ -200,6 +202,8 @@ def task_site() -> Task:
             "_config.yml",
             "requirements.lock",
             *files("book"),
+            *files("tests/bound"),  # shown as a page
+            "src/batchtime/margins.py",
             *(str(RUNS / f"{name}.ipynb") for name in PAGES),
         ],
         "task_dep": ["page"],

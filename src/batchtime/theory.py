@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 from batchtime.records import Array, InverseLaw, LearningRate, ParameterError, check
 
@@ -233,8 +233,7 @@ def _best_rate(size: float) -> float:
         return NOISY_QUADRATIC.updates(size, LearningRate(maximum=rate))
 
     most = min(_LONGEST_STEP, 4 * NOISY_QUADRATIC.gap * size / NOISY_QUADRATIC.noise_variance)  # above the pole
-    grid = np.geomspace(most / 1000, most, 400)
-    return float(grid[np.argmin([updates(float(rate)) for rate in grid])])
+    return float(minimize_scalar(updates, bounds=(most / 1000, most), method="bounded").x)
 
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -254,7 +253,7 @@ def law_deviation(schedule: str) -> float:
         schedule: A name of `SCHEDULES`; the law is fitted, by least squares of relative errors, at powers of two from
             8 to 2048, and compared there.
     """
-    sizes: Array = 2.0 ** np.arange(3, 12)
+    sizes: Array = np.exp2(np.arange(3.0, 12.0))
     exact = np.array([NOISY_QUADRATIC.updates(m, LearningRate(maximum=SCHEDULES[schedule](m))) for m in sizes])
     columns = np.stack([1 / exact, 1 / (sizes * exact)], axis=1)
     (n_inf, alpha), *_ = np.linalg.lstsq(columns, np.ones(len(sizes)))
@@ -269,7 +268,7 @@ NOISY_QUADRATIC = NoisyQuadratic(
 ANISOTROPIC_QUADRATIC = NoisyQuadratic(
     curvatures=tuple(np.geomspace(0.1, 1, 64).tolist()),
     examples=4096,
-    noise_variance=20.0,
+    noise_variance=4.0,
     distance=math.sqrt(20),
     gap=0.05,
 )

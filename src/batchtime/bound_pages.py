@@ -51,7 +51,6 @@ def certified_updates(axes: Axes, theorem: Certificate, *, rate: float, necessar
     if necessary is not None:
         axes.plot(sizes, necessary.updates(sizes), color=LEFT_OUT, label="necessary, whatever the step size")
     batch_size_axis(axes)
-    axes.set_xscale("log", base=2)
     plain_log_axis(axes, "updates N")
     axes.legend(fontsize="small")
 
@@ -72,7 +71,9 @@ def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float]
     for colour, size in zip(palette, batch_sizes, strict=True):
         seen = [float(np.mean(toy.value(toy.iterates(n, rate, size)[0]))) for n in counts]
         axes.plot(counts, seen, "o", color=colour, markersize=4)
-        axes.plot(counts, [theorem.bound(n, size, rate) for n in counts], color=colour, label=f"M = {size:.3g}")
+        axes.plot(
+            counts, [theorem.bound(n, size, rate) for n in counts], color=colour, label=f"M = {number_text(size, 4)}"
+        )
     axes.axhline(toy.constants.gap, color="black", linestyle="--", linewidth=1, label="target")
     axes.plot([], [], "o", color="grey", label="mean of simulated runs")
     plain_log_axis(axes, "mean gap")

@@ -103,6 +103,8 @@ PAGES = {
         for name, values in TARGETS.items()
     },
     "known-answer": Page(notebook="known-answer.md"),
+    "known-answers": Page(notebook="known-answers.md"),
+    "bound": Page(notebook="bound.md"),
     "update-time": Page(notebook="update-time.md", data=(MNIST_TIMINGS,)),
     "training-time": Page(notebook="training-time.md", data=(MNIST_RUNS, MNIST_TIMINGS)),
 }
@@ -240,6 +242,8 @@ def task_site() -> Task:
             "_config.yml",
             "requirements.lock",
             *files("book"),
+            *files("tests/bound"),  # shown as a page
+            "src/batchtime/margins.py",
             *(str(RUNS / f"{name}.ipynb") for name in PAGES),
         ],
         "task_dep": ["page"],

@@ -1,6 +1,8 @@
 """What the book adds to Sphinx: numbers from executed notebooks, a way to rerun each page, and mathematics offline.
 
 - `{num}` with the text `page:name:format` writes a number that the notebook of a page glued, on any page of the book.
+- A labelled equation of the chapter "The bound" is followed by a link to the test that executes it; the directive
+  `{executed}` shows a file of these tests.
 - An executed page ends with the notebook that made it, how long that took, and the command that runs it again.
 - MathJax comes from an installed package, so that pages show their formulas without a network and from file://.
 """
@@ -15,8 +17,10 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
-from sphinx.util.docutils import SphinxRole
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+logger = logging.getLogger(__name__)
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
 
 
@@ -75,6 +79,70 @@ class Number(SphinxRole):
             raise ValueError(f"{values[name]!r} does not fit the format {form!r}") from error
 
 
+def label_of(test: str) -> str:
+    """Return the label of the equation that a test executes."""
+    return test.removeprefix("test_").replace("_", "-")
+
+
+def tests_of(file: Path) -> tuple[str, dict[str, str]]:
+    """Return what stands before the first test of a file, and the source of each test by name, decorators included."""
+    source = file.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    found: dict[str, str] = {}
+    first = len(lines)
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
+            first = min(first, start)
+            found[node.name] = "\n".join(lines[start : node.end_lineno])
+    return "\n".join(lines[:first]).rstrip(), found
+
+
+def link_to_tests(app: Sphinx, doctree: nodes.document) -> None:
+    """Put below each labelled equation of the bound the test that executes it, or warn that there is none."""
+    if not app.env.docname.startswith("bound/"):
+        return
+    folder = Path(app.srcdir).parent / "tests" / "bound"
+    files = {name: file for file in sorted(folder.glob("test_*.py")) for name in tests_of(file)[1]}
+    for file in set(files.values()):
+        app.env.note_dependency(str(file))
+    for equation in list(doctree.findall(nodes.math_block)):
+        label = equation.get("label")
+        if label is None:
+            continue
+        test = f"test_{label.replace('-', '_')}"
+        if test not in files:
+            logger.warning("no test executes the equation %r: write %s in tests/bound", label, test, location=equation)
+            continue
+        text = f"tests/bound/{files[test].name}::{test}"
+        link = addnodes.pending_xref(
+            "", refdomain="std", reftype="ref", reftarget=test, refexplicit=True, refwarn=True, refdoc=app.env.docname
+        )
+        link += nodes.inline("", text, classes=["std", "std-ref"])
+        line = nodes.paragraph("", "", nodes.Text("executed by "), link, classes=["executed"])
+        equation.parent.insert(equation.parent.index(equation) + 1, line)
+
+
+class Executed(SphinxDirective):
+    """`{executed}` with a file of tests/bound: its source, test by test, each beside the equation that it executes."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the source as blocks, with an anchor at each test."""
+        file = Path(self.env.srcdir).parent / "tests" / "bound" / self.arguments[0]
+        self.env.note_dependency(str(file))
+        before, tests = tests_of(file)
+        shown: list[nodes.Node] = [nodes.literal_block(before, before, language="python")]
+        for name, source in tests.items():
+            target = nodes.target("", "", ids=[name.replace("_", "-")], names=[name])
+            self.state.document.note_explicit_target(target)
+            shown.append(target)
+            shown += self.parse_text_to_nodes(f"`{name}` executes {{eq}}`{label_of(name)}`")
+            shown.append(nodes.literal_block(source, source, language="python"))
+        return shown
+
+
 def add_origin(app: Sphinx, doctree: nodes.document) -> None:
     """End an executed page with the notebook that made it, its run time, and the command that runs it again."""
     source = Path(app.env.doc2path(app.env.docname))
@@ -126,8 +194,10 @@ def take_mathjax(_app: Sphinx, config: Config) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
     app.add_role("num", Number())
+    app.add_directive("executed", Executed)
     app.connect("config-inited", take_mathjax)
     # Before Sphinx collects the files to download, at priority 500.
     app.connect("doctree-read", add_origin, priority=400)
+    app.connect("doctree-read", link_to_tests)
     app.connect("html-page-context", mend_roles)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -128,6 +128,16 @@ def _parser() -> argparse.ArgumentParser:
     time.add_argument("--repeats", type=_count, default=50, metavar="N", help="durations a size (default: 50)")
     time.add_argument("--allow-busy", action="store_true", help="record and fit also where other programs interfered")
 
+    constants = verb(
+        "constants",
+        _constants,
+        "compute what the bound takes of softmax regression: smoothness, curvature, noise, distance, start, minimum",
+        "batchtime constants mnist-logistic",
+        data,
+        record,
+    )
+    constants.add_argument("name", metavar="NAME", help="mnist-logistic, or a variant of it")
+
     fit = verb(
         "fit",
         _fit,
@@ -364,6 +374,20 @@ def _time(options: argparse.Namespace) -> Result:
         f"{chosen.name}: {time.fixed_seconds * 1e6:.4g} us an update and {time.seconds_per_example * 1e6:.4g} us an "
         f"example; medians within {fitted.largest_deviation:.1%} of that line; wall/CPU {ratio:.2f}"
     )
+
+
+def _constants(options: argparse.Namespace) -> Result:
+    from batchtime.constants import softmax_constants
+    from batchtime.experiments import experiment
+    from batchtime.store import writing
+
+    chosen = experiment(options.name)
+    path = _store(options).studies_file(chosen.name)
+    with writing(path) as writer:
+        study = softmax_constants(chosen.workload)
+        writer.append(study)
+    text = "\n".join(f"{name:28}{value:.6g}" for name, value in study.values.items())
+    return {"name": study.name, **study.values, "file": str(path)}, text
 
 
 def _observations(options: argparse.Namespace) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:

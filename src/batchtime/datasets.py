@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.linalg import hadamard
 from torch import Tensor
 
 from batchtime.records import BatchtimeError
-from batchtime.theory import NOISY_QUADRATIC
+from batchtime.theory import ANISOTROPIC_QUADRATIC, LEAST_SQUARES, NOISY_QUADRATIC
 
 
 class DatasetError(BatchtimeError):
@@ -65,6 +66,47 @@ def load_gaussian_noise() -> Split:
     )
 
 
+def load_anisotropic_noise() -> Split:
+    """Return noise vectors xi / h of mean exactly 0, each coordinate of xi with the same variance, exactly."""
+    problem = ANISOTROPIC_QUADRATIC
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(problem.examples, problem.dimension, dtype=torch.float64, generator=generator)
+    noise -= noise.mean(dim=0)
+    noise *= (problem.noise_variance / problem.dimension / noise.square().mean(dim=0)).sqrt()
+    centres = noise / torch.tensor(problem.curvatures, dtype=torch.float64)
+    return (
+        Examples(inputs=centres.to(torch.float32), targets=torch.zeros(len(noise))),
+        Examples(inputs=torch.zeros(1, problem.dimension), targets=torch.zeros(1)),
+    )
+
+
+def load_gaussian_features() -> Split:
+    """Return vectors a and values a.w*, with the second and fourth moments of a Gaussian, exactly.
+
+    Every vector comes with all its d cyclic shifts, each of them with d patterns of signs that are orthogonal to each
+    other: then E a a^T and E |a|^2 a a^T are multiples of I, which the lengths |a| make those of a Gaussian. On the
+    validation examples, sqrt(d) times each unit vector, the mean loss is |w - w*|^2 / 2.
+    """
+    problem = LEAST_SQUARES
+    d = problem.dimension
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(problem.examples // d**2, d, dtype=torch.float64, generator=generator)
+    squares = drawn.square().sum(dim=1)
+    squares = d + (squares - squares.mean()) * math.sqrt(2 * d / squares.var(correction=0))  # mean d, variance 2 d
+    vectors = drawn * (squares / drawn.square().sum(dim=1)).sqrt()[:, None]
+    shifted = torch.stack([vectors.roll(k, dims=1) for k in range(d)])  # (d, n / d^2, d)
+    signs = torch.as_tensor(hadamard(d), dtype=torch.float64)
+    features = (shifted.reshape(-1, 1, d) * signs).reshape(-1, d)  # (n, d)
+    best = torch.randn(d, dtype=torch.float64, generator=generator)
+    best *= problem.distance / best.norm()
+    units = math.sqrt(d) * torch.eye(d, dtype=torch.float64)
+
+    def examples(inputs: Tensor) -> Examples:
+        return Examples(inputs=inputs.to(torch.float32), targets=(inputs @ best).to(torch.float32))
+
+    return examples(features), examples(units)
+
+
 # --- images, through torchvision -------------------------------------------------------------------------------------
 
 
@@ -85,6 +127,27 @@ def load_mnist(folder: Path) -> Split:
     images = source(str(folder), train=True)
     inputs = (images.data.to(torch.float32) / 255 - 0.1307) / 0.3081
     return split(inputs.unsqueeze(1), images.targets, validation=1000)
+
+
+def load_pooled_mnist(folder: Path) -> Split:
+    """Return the first 10,000 images of MNIST, small: to train on, and the same ones to take the whole loss on.
+
+    Args:
+        folder: As for `load_mnist`.
+
+    Returns:
+        Images averaged over 2 x 2 pixels, centred and scaled to a mean squared length of 1, shape (n, 196), and labels
+        of shape (n,).
+
+    Raises:
+        DatasetError: As `load_mnist`.
+    """
+    train, _ = load_mnist(folder)
+    images = torch.nn.functional.avg_pool2d(train.inputs[:10_000].double(), 2).flatten(1)
+    images -= images.mean(dim=0)
+    images /= images.square().sum(dim=1).mean().sqrt()
+    examples = Examples(inputs=images.to(torch.float32), targets=train.targets[:10_000])
+    return examples, examples
 
 
 _MNIST_MD5 = {

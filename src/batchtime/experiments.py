@@ -35,8 +35,8 @@ class Experiment:
         description: What the data and the model are, for the task's page.
         sweep: The runs.
         sealed: Batch sizes kept out of the fit and predicted by it.
-        left_out: Batch sizes so small that, at this constant step size, the law is not expected to hold; run and shown,
-            not fitted.
+        left_out: Batch sizes at which the law is not expected to hold, for instance so small that a constant step size
+            is too long for them; run and shown, not fitted.
         n_examples: Training examples.
         variant_of: The experiment that this one differs from in one setting, if it is such.
     """
@@ -370,6 +370,78 @@ _TASKS = (
         description=("The data are 4,096 noise vectors, and the model is a point that is pulled to the origin."),
         sealed=(8, 128),
     ),
+    Experiment(
+        name="anisotropic-quadratic",
+        summary="a quadratic whose curvatures span a factor of 10, with additive noise; known in closed form",
+        sweep=SweepSpec(
+            setting=Setting(
+                workload=Workload(
+                    name="anisotropic-quadratic",
+                    dataset="anisotropic-noise",
+                    model="scaled-position",
+                    target=Target(metric="loss", value=0.05),
+                ),
+                learning_rate=LearningRate(maximum=0.1, half_batch_size=16),
+                max_updates=20_000,
+                grid=EvaluationGrid(ratio=1.02, stride=1),
+            ),
+            batch_sizes=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+            seeds=tuple(range(10)),
+        ),
+        n_examples=4096,
+        description="The data are noise vectors, and the model is a point that is pulled to the origin, in some directions ten times harder.",
+        sealed=(8, 128),
+    ),
+    Experiment(
+        name="least-squares",
+        summary="linear regression on Gaussian features without noise at the optimum; known in closed form",
+        sweep=SweepSpec(
+            setting=Setting(
+                workload=Workload(
+                    name="least-squares",
+                    dataset="gaussian-features",
+                    model="weights",
+                    target=Target(metric="loss", value=1e-5),
+                ),
+                learning_rate=LearningRate(maximum=1, half_batch_size=65),
+                max_updates=20_000,
+                grid=EvaluationGrid(ratio=1.02, stride=1),
+            ),
+            batch_sizes=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256),
+            seeds=tuple(range(10)),
+        ),
+        n_examples=65_536,
+        description="The data are Gaussian features with exact answers, and the model is a vector of weights that starts elsewhere.",
+        sealed=(3, 12),
+        left_out=(64, 128, 256),
+    ),
+    Experiment(
+        name="mnist-logistic",
+        summary="softmax regression with ridge on 10,000 pooled MNIST images, to a training loss; constants computable",
+        sweep=SweepSpec(
+            setting=Setting(
+                workload=Workload(
+                    name="mnist-logistic",
+                    dataset="mnist-pooled",
+                    model="softmax",
+                    target=Target(metric="loss", value=1.22),
+                ),
+                # The step of the bound for the last iterate, 1/L = 15.3 and sigma^2 / (mu epsilon) = 18,286, both
+                # rounded to the safe side.
+                learning_rate=LearningRate(maximum=15, half_batch_size=18_500),
+                max_updates=20_000,
+                grid=EvaluationGrid(ratio=1.05, stride=1),
+            ),
+            batch_sizes=(64, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536),
+            seeds=tuple(range(10)),
+        ),
+        n_examples=10_000,
+        description=(
+            "The data are 10,000 images of MNIST, averaged over blocks of pixels; the model is softmax regression with a ridge "
+            "penalty, and its target is a training loss, so that all constants of the bound can be computed."
+        ),
+        sealed=(512, 4096),
+    ),
 )
 
 
@@ -456,6 +528,21 @@ _VARIANTS = (
         "with step size 2 / (1 + 8 / M), smaller where the batch is",
         batch_sizes=_powers(2, 256),
         learning_rate=LearningRate(maximum=2, half_batch_size=8),
+    ),
+    *_rates(
+        "mnist-logistic",
+        {
+            0.25: (1, 64),
+            0.5: (1, 256),
+            1: (1, 1024),
+            2: (1, 4096),
+            4: (1, 4096),
+            8: (1, 16384),
+            16: (1, 16384),
+            32: (1, 16384),
+            64: (16, 16384),
+        },
+        pole_per_rate=2,
     ),
     *_rates("cifar10-cnn", {0.005: (2, 128), 0.02: (2, 256), 0.04: (4, 256)}),
 )

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from batchtime.datasets import import_torchvision
 from batchtime.europarl import BEGIN, END, LONGEST, PAD, PIECES
-from batchtime.theory import NOISY_QUADRATIC
+from batchtime.theory import ANISOTROPIC_QUADRATIC, LEAST_SQUARES, NOISY_QUADRATIC
 
 
 def _mlp() -> nn.Module:
@@ -148,6 +148,49 @@ class _Position(nn.Module):
         return self.position - inputs
 
 
+class _ScaledPosition(nn.Module):
+    """As `_Position`, in the anisotropic problem: each coordinate starts equally far off, on a side that is drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sides = torch.randint(2, (ANISOTROPIC_QUADRATIC.dimension,)) * 2 - 1
+        self.position = nn.Parameter(sides * ANISOTROPIC_QUADRATIC.distance / math.sqrt(len(sides)))
+        self.scales = torch.tensor(ANISOTROPIC_QUADRATIC.curvatures).sqrt()
+
+    def forward(self, inputs: Tensor) -> Tensor:  # (batch, dimension)
+        return self.scales * (self.position - inputs)
+
+
+class _Weights(nn.Module):
+    """Linear regression that starts at zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(LEAST_SQUARES.dimension))
+
+    def forward(self, inputs: Tensor) -> Tensor:  # (batch, dimension)
+        return inputs @ self.weights
+
+
+class SoftmaxRegression(nn.Module):
+    """Scores of ten classes, linear in 196 pixels, from zero weights; an eleventh column holds the ridge penalty.
+
+    The penalty is RIDGE |W|^2 / 2; it is the same for every example, so that it stands beside each one's scores.
+    """
+
+    RIDGE = 0.003
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(10, 196))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return scores and penalty, shape (batch, 11)."""
+        penalty = self.RIDGE / 2 * self.weights.square().sum()
+        return torch.cat([inputs @ self.weights.T, penalty.expand(len(inputs), 1)], dim=1)
+
+
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "mlp": _mlp,
     "lenet": _lenet,
@@ -156,4 +199,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "resnet-10": _resnet,
     "gru": Translator,
     "position": _Position,
+    "scaled-position": _ScaledPosition,
+    "weights": _Weights,
+    "softmax": SoftmaxRegression,
 }

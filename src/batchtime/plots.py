@@ -56,7 +56,8 @@ def batch_size_axis(axes: Axes) -> None:
     axes.set_xlabel("batch size M (examples)")
 
 
-def _plain_log_axis(axes: Axes, label: str) -> None:
+def plain_log_axis(axes: Axes, label: str) -> None:
+    """Put updates, seconds or an error on a logarithmic axis with plain numbers."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
@@ -132,7 +133,7 @@ def updates_against_batch_size(
     if left_out:
         _runs(axes, left_out, LEFT_OUT, "a run left out of the fit")
     batch_size_axis(axes)
-    _plain_log_axis(axes, "updates N to the target")
+    plain_log_axis(axes, "updates N to the target")
     everything = [_middle(seen) for seen in (*fitted, *sealed, *left_out)]
     axes.set_ylim(min([*everything, law.n_inf]) / 1.5, max(everything) * 1.5)
     axes.legend(fontsize="small")
@@ -180,7 +181,7 @@ def learning_curves(axes: Axes, records: Sequence[RunRecord], batch_sizes: Seque
             )
     axes.axhline(target.value, color="black", linestyle="--", linewidth=1, label=f"target {target.value:g}")
     axes.set_xscale("log")
-    _plain_log_axis(axes, f"validation {target.metric}" + (" (nats)" if target.metric == "loss" else " (fraction)"))
+    plain_log_axis(axes, f"validation {target.metric}" + (" (nats)" if target.metric == "loss" else " (fraction)"))
     axes.set_xlabel("updates")
     axes.legend(fontsize="small")
 
@@ -202,7 +203,7 @@ def update_time(axes: Axes, timings: Sequence[UpdateTiming], line: UpdateTime) -
     axes.plot(sizes, line.seconds(sizes) * 1e3, color=FITTED, label="delta + gamma M")
     axes.axhline(line.fixed_seconds * 1e3, color=LEFT_OUT, linestyle="--", label="delta: the cost of any update")
     batch_size_axis(axes)
-    _plain_log_axis(axes, "milliseconds per update")
+    plain_log_axis(axes, "milliseconds per update")
     axes.legend(fontsize="small")
 
 
@@ -232,7 +233,7 @@ def training_time(
     axes.plot([], [], "D", color="grey", label="optimal batch size")
     axes.plot([], [], color="grey", linewidth=5, alpha=0.4, label=f"within {within:.0%} of the least time")
     batch_size_axis(axes)
-    _plain_log_axis(axes, "seconds to the target")
+    plain_log_axis(axes, "seconds to the target")
     axes.legend(fontsize="small")
 
 
@@ -294,7 +295,7 @@ def arms(axes: Axes, several: Sequence[Arm]) -> None:
             sizes = _grid(one.fit.batch_sizes)
             axes.plot(sizes, one.fit.law.updates(sizes), color=colour, linewidth=1)
     batch_size_axis(axes)
-    _plain_log_axis(axes, "mean updates N to the target")
+    plain_log_axis(axes, "mean updates N to the target")
     axes.legend(fontsize="small")
 
 
@@ -323,7 +324,7 @@ def law_against(
             axes.set_xticks(list(positions), [f"{position:g}" for position in positions], rotation=45)
             axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(label)
-        _plain_log_axis(axes, title)
+        plain_log_axis(axes, title)
 
 
 def one_curve(axes: Axes, several: Sequence[Arm]) -> None:
@@ -343,7 +344,7 @@ def one_curve(axes: Axes, several: Sequence[Arm]) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("batch size over the task's alpha / n_inf")
-    _plain_log_axis(axes, "mean updates over the task's n_inf")
+    plain_log_axis(axes, "mean updates over the task's n_inf")
     axes.legend(fontsize="small")
 
 

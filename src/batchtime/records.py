@@ -476,6 +476,15 @@ class TimingRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """Numbers that were computed once, by name, and where they come from."""
+
+    name: str
+    values: Mapping[str, float]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateTime:
     """Seconds per update t(M) = fixed_seconds + seconds_per_example M."""
 

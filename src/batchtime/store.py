@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from batchtime.provenance import ROOT
-from batchtime.records import BatchtimeError, Observation, RunRecord, TimingRecord
+from batchtime.records import BatchtimeError, Observation, RunRecord, StudyRecord, TimingRecord
 
 _R = TypeVar("_R")
 _MARK = b',"crc32":"'
@@ -40,10 +40,10 @@ def datasets_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Recorded runs and timings by sweep name.
+    """Recorded runs, timings and studies by name.
 
-    `runs/NAME.jsonl` and `timings/NAME.jsonl` are published results; the same names under `cache/` are this machine's
-    own. Both are read; `recording` says which of them is written.
+    `runs/NAME.jsonl`, `timings/NAME.jsonl` and `studies/NAME.jsonl` are published results; the same names under
+    `cache/` are this machine's own. Both are read; `recording` says which of them is written.
     """
 
     folder: Path
@@ -56,6 +56,10 @@ class Store:
     def timings_file(self, name: str) -> Path:
         """Return the file that timings of this workload are written to."""
         return self._target() / "timings" / f"{name}.jsonl"
+
+    def studies_file(self, name: str) -> Path:
+        """Return the file that the numbers of this study are written to."""
+        return self._target() / "studies" / f"{name}.jsonl"
 
     def runs(self, name: str) -> list[RunRecord]:
         """Return the recorded runs of a sweep, published ones first; while `recording`, these alone.
@@ -87,6 +91,18 @@ class Store:
             raise StoreError(f"{path} holds no timings of {name}; measure them first: batchtime time {name}")
         return found[-1]
 
+    def latest_study(self, name: str) -> StudyRecord:
+        """Return the numbers of a study that were computed last; published ones before this machine's own.
+
+        Raises:
+            StoreError: If none are recorded, or a line is damaged.
+        """
+        for top in self._sources():
+            if found := _read(top / "studies" / f"{name}.jsonl", StudyRecord):
+                return found[-1]
+        path = self._sources()[0] / "studies" / f"{name}.jsonl"
+        raise StoreError(f"{path} holds no study {name}; compute it first: batchtime constants {name}")
+
     def _sources(self) -> tuple[Path, Path]:
         if not self.folder.is_dir():
             remedy = "create it, or name another one (--data FOLDER, or $BATCHTIME_DATA)"
@@ -105,7 +121,7 @@ class Writer:
         self.path = path
         self._descriptor = descriptor
 
-    def append(self, record: RunRecord | TimingRecord) -> None:
+    def append(self, record: RunRecord | TimingRecord | StudyRecord) -> None:
         """Write one record and wait until it is on the disk.
 
         Raises:

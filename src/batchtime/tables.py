@@ -20,7 +20,7 @@ from batchtime.records import (
     UpdateTiming,
     total_cost,
 )
-from batchtime.theory import NoisyQuadratic
+from batchtime.theory import Solvable
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> HTML:
@@ -146,8 +146,8 @@ def known_law_table(found: LawFit, known: InverseLaw) -> HTML:
     return table(["quantity", "known", "fitted", "95 % interval"], rows)
 
 
-def closed_form_table(batch_sizes: Sequence[int], rate: LearningRate, problem: NoisyQuadratic) -> HTML:
-    """Return the exact updates of a noisy quadratic beside the inverse law that they are to first order."""
+def closed_form_table(batch_sizes: Sequence[int], rate: LearningRate, problem: Solvable) -> HTML:
+    """Return the exact updates of a solvable problem beside the inverse law that they are to first order."""
     law = problem.law(rate)
     rows = [
         (f"{size}", f"{exact:.2f}", f"{law.updates(size):.2f}", f"{law.updates(size) / exact - 1:+.2%}")

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from torch import Tensor, float32, nn
 from torch.nn import functional
 
-from batchtime.datasets import Examples, Split, load_cifar, load_digits, load_gaussian_noise, load_mnist
+from batchtime.datasets import (
+    Examples,
+    Split,
+    load_anisotropic_noise,
+    load_cifar,
+    load_digits,
+    load_gaussian_features,
+    load_gaussian_noise,
+    load_mnist,
+    load_pooled_mnist,
+)
 from batchtime.europarl import bleu, load_europarl
 from batchtime.models import MODELS
 from batchtime.records import Workload, check
@@ -48,6 +58,9 @@ DATASETS: dict[str, Callable[[], Split]] = {
     "cifar100": lambda: load_cifar(datasets_folder(), classes=100),
     "europarl": lambda: load_europarl(datasets_folder()),
     "gaussian-noise": load_gaussian_noise,
+    "anisotropic-noise": load_anisotropic_noise,
+    "gaussian-features": load_gaussian_features,
+    "mnist-pooled": lambda: load_pooled_mnist(datasets_folder()),
 }
 
 
@@ -109,7 +122,23 @@ def _nats_a_piece(outputs: Tensor, targets: Tensor) -> Tensor:
     return outputs / targets
 
 
+def _squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - targets).square() / 2
+
+
+def _penalised(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return cross entropy and the penalty that the last column holds."""
+    return _cross_entropy(outputs[:, :-1], targets) + outputs[:, -1]
+
+
+def _misclassified_scores(outputs: Tensor, targets: Tensor) -> Tensor:
+    return _misclassified(outputs[:, :-1], targets)
+
+
 _MEASURES: dict[str, tuple[Measure, Mapping[str, Measure]]] = {
     "gaussian-noise": (_energy, {"loss": _energy}),
+    "anisotropic-noise": (_energy, {"loss": _energy}),
+    "gaussian-features": (_squared_error, {"loss": _squared_error}),
+    "mnist-pooled": (_penalised, {"loss": _penalised, "error": _misclassified_scores}),
     "europarl": (_nats_a_piece, {"loss": _nats_a_piece}),
 }

@@ -1,0 +1,59 @@
+"""Equations of the page "Exact, bound, or first order", executed."""
+
+import math
+
+import numpy as np
+import pytest
+import sympy
+
+from batchtime.bounds import AveragedIterate, Constants, LastIterate
+from batchtime.margins import CASE, MARGINS
+from batchtime.theory import SCHEDULES, law_deviation
+
+
+def test_pole() -> None:
+    eta, smoothness, mu, sigma2, epsilon = sympy.symbols("eta L mu sigma2 epsilon", positive=True)
+    averaged = eta * (1 + eta * smoothness) * sigma2 / (2 * epsilon)
+    last = smoothness * eta * sigma2 / (2 * mu * (2 - eta * smoothness) * epsilon)
+    assert sympy.limit(averaged / eta, eta, 0) == sigma2 / (2 * epsilon)
+    assert sympy.simplify(sympy.limit(last / eta, eta, 0) - smoothness * sigma2 / (4 * mu * epsilon)) == 0
+    for theorem in (AveragedIterate(constants=CASE.constants), LastIterate(constants=CASE.constants)):
+        assert theorem.pole(0.001) / theorem.pole(0.0001) == pytest.approx(10, rel=0.01)
+        assert theorem.updates(theorem.pole(0.1), 0.1) == math.inf
+        assert theorem.updates(theorem.pole(0.1) * 1.001, 0.1) < math.inf
+
+
+@pytest.mark.parametrize("exponent", [1.0, 0.5])
+def test_power_step(exponent: float) -> None:
+    # Far below the cap, on the isotropic quadratic: updates fall as M^-exponent.
+    constants = Constants(smoothness=1, curvature=1, noise_variance=0, distance=1, start=1, gap=0.01)
+    theorem = LastIterate(constants=constants)
+    sizes = np.array([1.0, 4.0, 16.0])
+    updates = [theorem.updates(size, 1e-5 * size**exponent) for size in sizes]
+    slopes = np.diff(np.log(updates)) / np.diff(np.log(sizes))
+    assert slopes == pytest.approx(-exponent, abs=1e-3)
+    # What the best inverse law makes of each schedule, over a factor of 256 in M: exact, and far from it.
+    off = {name: law_deviation(name) for name in SCHEDULES}
+    assert off["fixed"] < 0.01
+    assert off["harmonic"] < 0.01
+    assert 0.05 < off["best for each batch size"] < 0.25
+    assert off["square root up to a cap"] > 0.2
+    assert off["linear up to a cap"] > 0.4
+
+
+def test_passage() -> None:
+    tight, loose = MARGINS["passage"](CASE)
+    assert tight.holds
+    assert tight.used > 0.2  # Markov's inequality is tight only for a variable with two values
+    assert loose.holds
+    assert loose.used < 0.01
+
+
+def test_scatter_of_a_run() -> None:
+    # The gap of a stationary run is a sum of d squares of normal variables: mean d, variance 2 d.
+    x, d = sympy.symbols("x d", positive=True)
+    normal = sympy.exp(-(x**2) / 2) * sympy.sqrt(2 / sympy.pi)  # over x > 0, by symmetry
+    mean = sympy.integrate(x**2 * normal, (x, 0, sympy.oo))
+    variance = sympy.integrate(x**4 * normal, (x, 0, sympy.oo)) - mean**2
+    assert (mean, variance) == (1, 2)
+    assert sympy.simplify(sympy.sqrt(d * variance) / (d * mean) - sympy.sqrt(2 / d)) == 0

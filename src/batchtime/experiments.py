@@ -389,7 +389,10 @@ _TASKS = (
             seeds=tuple(range(10)),
         ),
         n_examples=4096,
-        description="The data are noise vectors, and the model is a point that is pulled to the origin, in some directions ten times harder.",
+        description=(
+            "The data are noise vectors, and the model is a point that is pulled to the origin, in some directions ten "
+            "times harder."
+        ),
         sealed=(8, 128),
     ),
     Experiment(
@@ -411,7 +414,9 @@ _TASKS = (
             seeds=tuple(range(10)),
         ),
         n_examples=65_536,
-        description="The data are Gaussian features with exact answers, and the model is a vector of weights that starts elsewhere.",
+        description=(
+            "The data are Gaussian features with exact answers, and the model is a vector of weights that starts elsewhere."
+        ),
         sealed=(3, 12),
         left_out=(64, 128, 256),
     ),
@@ -437,8 +442,8 @@ _TASKS = (
         ),
         n_examples=10_000,
         description=(
-            "The data are 10,000 images of MNIST, averaged over blocks of pixels; the model is softmax regression with a ridge "
-            "penalty, and its target is a training loss, so that all constants of the bound can be computed."
+            "The data are 10,000 images of MNIST, averaged over blocks of pixels; the model is softmax regression with a "
+            "ridge penalty, and its target is a training loss, so that all constants of the bound can be computed."
         ),
         sealed=(512, 4096),
     ),

@@ -415,7 +415,7 @@ _TASKS = (
         ),
         n_examples=65_536,
         description=(
-            "The data are Gaussian features with exact answers, and the model is a vector of weights that starts elsewhere."
+            "The data are Gaussian features with exact answers; the model is a vector of weights that starts elsewhere."
         ),
         sealed=(3, 12),
         left_out=(64, 128, 256),
@@ -442,8 +442,8 @@ _TASKS = (
         ),
         n_examples=10_000,
         description=(
-            "The data are 10,000 images of MNIST, averaged over blocks of pixels; the model is softmax regression with a "
-            "ridge penalty, and its target is a training loss, so that all constants of the bound can be computed."
+            "The data are 10,000 images of MNIST, averaged over blocks of pixels; the model is softmax regression with "
+            "a ridge penalty, and its target is a training loss, so that all constants of the bound can be computed."
         ),
         sealed=(512, 4096),
     ),

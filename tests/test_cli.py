@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from batchtime import cli
-from batchtime.experiments import EXPERIMENTS
 from batchtime.records import InverseLaw, Observation, RunSpec, TimingRecord, UpdateTiming
 from batchtime.store import Store, StoreError, writing
 from batchtime.sweep import train
@@ -290,8 +289,9 @@ def test_a_plan_of_all_sweeps_tells_of_data_that_are_not_there_and_goes_on(
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").write_bytes(b"half")
     monkeypatch.setenv("BATCHTIME_DATASETS", str(tmp_path))
-    known = {name: EXPERIMENTS[name] for name in ("mnist-lenet", "digits-mlp")}
-    monkeypatch.setattr("batchtime.experiments.EXPERIMENTS", known)
+    (tmp_path / "runs").mkdir()
+    for name in ("mnist-lenet", "digits-mlp"):
+        (tmp_path / "runs" / f"{name}.jsonl").touch()
     found = answer(capsys, "sweep", "--all", "--plan", "--data", str(tmp_path))
     assert "half a download" in str(found["mnist-lenet"])
     assert "cpu_seconds" in str(found["digits-mlp"])

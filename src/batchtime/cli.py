@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         record,
     )
     sweep.add_argument("name", metavar="NAME", nargs="?", help="a name that `batchtime workloads` lists")
-    sweep.add_argument("--all", action="store_true", help="every named sweep, one after the other")
+    sweep.add_argument("--all", action="store_true", help="every published sweep, one after the other")
     sweep.add_argument("--plan", action="store_true", help="train nothing: print what it is expected to cost")
     sweep.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
     _add_changes(sweep)
@@ -238,12 +238,11 @@ def _workloads(_options: argparse.Namespace) -> Result:
 
 
 def _sweep(options: argparse.Namespace) -> Result:
-    from batchtime.experiments import EXPERIMENTS
     from batchtime.records import check
 
     check((options.name is None) == options.all, name="NAME", value=options.name, allowed="one name, or --all")
-    chosen = [_changed(options, name) for name in (EXPERIMENTS if options.all else [options.name])]
     store = _store(options)
+    chosen = [_changed(options, name) for name in (store.published() if options.all else [options.name])]
     if options.plan:
         return _plan(chosen, store)
     results = [_sweep_one(options, one, store) for one in chosen]

@@ -291,6 +291,31 @@ _TASKS = (
         sealed=(6, 96),
     ),
     Experiment(
+        name="cifar10-resnet",
+        summary="CIFAR-10, torchvision's residual network with group norm; not recorded, for it costs 20 times as much",
+        sweep=SweepSpec(
+            setting=Setting(
+                workload=Workload(
+                    name="cifar10-resnet",
+                    dataset="cifar10",
+                    model="resnet-10",
+                    target=Target(metric="error", value=0.5, hold=3),
+                ),
+                learning_rate=LearningRate(maximum=0.02),
+                max_updates=10_000,
+                grid=EvaluationGrid(ratio=1.05, stride=8, near=1.06),
+            ),
+            batch_sizes=(4, 6, 8, 12, 16, 24, 32, 64, 96, 128, 256),
+            seeds=tuple(range(10)),
+        ),
+        n_examples=48_000,
+        description=(
+            "The data are those of CIFAR-10. The model is the residual network of torchvision with one basic block in "
+            "each of its four stages and group norm instead of batch norm: 4,910,922 parameters."
+        ),
+        sealed=(6, 96),
+    ),
+    Experiment(
         name="cifar100-cnn",
         summary="CIFAR-100, the same network with 100 outputs; its images are downloaded when a run is missing",
         sweep=SweepSpec(

@@ -90,8 +90,8 @@ def test_a_recorded_task_spans_two_decades_with_nine_batch_sizes_and_at_least_si
     assert known.sweep.setting.learning_rate.half_batch_size == 0
 
 
-# A tenth is what the protocol allows, to the digit that is said. CIFAR-100 misses it: its error falls so slowly that many
-# evaluations lie near its target.
+# A tenth is what the protocol allows, to the digit that is said. CIFAR-100 misses it: its error falls so slowly that
+# many evaluations lie near its target.
 @pytest.mark.parametrize(
     ("title", "most"), {"MNIST": 0.105, "CIFAR-10": 0.105, "CIFAR-100": 0.145, "Europarl": 0.105}.items()
 )

@@ -176,6 +176,11 @@ def sampling_arms(base: str) -> dict[str, Experiment]:
     return _named_arms(base, {"drawn with replacement": "", "drawn epoch by epoch": "-epochs"})
 
 
+def harmonic_arms(base: str) -> dict[str, Experiment]:
+    """Return a task and its sweep with a step size that shrinks with the batch, as a reader names them."""
+    return _named_arms(base, {"constant step size": "", "harmonic step size": "-harmonic"})
+
+
 def _named_arms(base: str, suffixes: Mapping[str, str]) -> dict[str, Experiment]:
     have = [name for name in EXPERIMENTS if all(name + suffix in EXPERIMENTS for suffix in suffixes.values())]
     check(base in have, name="workload", value=base, allowed=f"swept in these ways: {', '.join(have)}")
@@ -357,7 +362,7 @@ _TASKS = (
                 grid=EvaluationGrid(ratio=1.05, stride=6, near=1.12),
             ),
             batch_sizes=(4, 5, 6, 8, 10, 12, 16, 32, 64, 128, 256, 512),
-            seeds=tuple(range(8)),
+            seeds=tuple(range(6)),
         ),
         n_examples=75_644,
         description=(
@@ -482,12 +487,13 @@ def _variant(
     *,
     batch_sizes: tuple[int, ...],
     left_out: tuple[int, ...] = (),
+    seeds: int = 10,
     **changes: Any,
 ) -> Experiment:
-    """Return a task's sweep with another setting and other batch sizes, none sealed, and at most ten of its seeds."""
+    """Return a task's sweep with another setting and other batch sizes, none sealed, and its first seeds."""
     task = next(task for task in _TASKS if task.name == base)
     sweep = SweepSpec(
-        setting=replace(task.sweep.setting, **changes), batch_sizes=batch_sizes, seeds=task.sweep.seeds[:10]
+        setting=replace(task.sweep.setting, **changes), batch_sizes=batch_sizes, seeds=task.sweep.seeds[:seeds]
     )
     name, summary = f"{base}-{suffix}", f"as {base}, but {summary}"
     return replace(task, name=name, summary=summary, sweep=sweep, sealed=(), left_out=left_out, variant_of=base)
@@ -498,7 +504,9 @@ def _powers(first: int, last: int) -> tuple[int, ...]:
     return tuple(2**k for k in range(first.bit_length() - 1, last.bit_length()))
 
 
-def _rates(base: str, rates: Mapping[float, tuple[int, int]], *, pole_per_rate: float = 0) -> Iterator[Experiment]:
+def _rates(
+    base: str, rates: Mapping[float, tuple[int, int]], *, pole_per_rate: float = 0, seeds: int = 10
+) -> Iterator[Experiment]:
     """Yield sweeps at other step sizes, over the powers of two between two batch sizes.
 
     Below twice the pole, which theory puts in proportion to the step size, batch sizes are run and left out of the fit.
@@ -512,6 +520,7 @@ def _rates(base: str, rates: Mapping[float, tuple[int, int]], *, pole_per_rate: 
             batch_sizes=sizes,
             left_out=tuple(size for size in sizes if size < 2 * pole_per_rate * rate),
             learning_rate=LearningRate(maximum=rate),
+            seeds=seeds,
         )
 
 
@@ -520,12 +529,9 @@ _VARIANTS = (
         "mnist-lenet",
         {
             0.005: (1, 128),
-            0.01: (1, 128),
             0.04: (2, 256),
             0.08: (2, 256),
-            0.16: (4, 512),
             0.32: (4, 512),
-            0.64: (8, 512),
         },
         pole_per_rate=50,
     ),
@@ -574,7 +580,7 @@ _VARIANTS = (
         },
         pole_per_rate=2,
     ),
-    *_rates("cifar10-cnn", {0.005: (2, 128), 0.02: (2, 256), 0.04: (4, 256)}),
+    *_rates("cifar10-cnn", {0.005: (2, 128), 0.02: (2, 256)}, seeds=6),
 )
 
 EXPERIMENTS = {experiment.name: experiment for experiment in (*_TASKS, *_VARIANTS)}

@@ -529,7 +529,6 @@ _VARIANTS = (
         "mnist-lenet",
         {
             0.005: (1, 128),
-            0.04: (2, 256),
             0.08: (2, 256),
             0.32: (4, 512),
         },
@@ -580,7 +579,7 @@ _VARIANTS = (
         },
         pole_per_rate=2,
     ),
-    *_rates("cifar10-cnn", {0.005: (2, 128), 0.02: (2, 256)}, seeds=6),
+    *_rates("cifar10-cnn", {0.005: (2, 64), 0.02: (2, 128)}, seeds=6),
 )
 
 EXPERIMENTS = {experiment.name: experiment for experiment in (*_TASKS, *_VARIANTS)}

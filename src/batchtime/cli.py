@@ -115,6 +115,17 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--seed", type=_count_or_none, default=0, metavar="N", help="of the sample (default: 0)")
     verify.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
 
+    study = verb(
+        "study",
+        _study,
+        "simulate tables of runs whose law is known, and count how often the intervals hold it",
+        "batchtime study coverage --replications 50",
+        data,
+        record,
+    )
+    study.add_argument("name", metavar="NAME", choices=["coverage", "bias"], help="coverage, or bias")
+    study.add_argument("--replications", type=_count, default=1000, metavar="N", help="tables a design (default: 1000)")
+
     time = verb(
         "time",
         _time,
@@ -290,6 +301,28 @@ def _sweep_one(options: argparse.Namespace, chosen: "Experiment", store: "Store"
         f"{chosen.name}: {len(records)} runs recorded ({text}); "
         f"{cost.cpu_seconds:.0f} s of CPU, {cost.evaluation_share:.1%} of it for evaluation"
     )
+
+
+def _study(options: argparse.Namespace) -> Result:
+    from batchtime.simulation import (
+        STUDIES,
+        complete_study,
+        highest_coverage,
+        lowest_coverage,
+    )
+
+    designs = STUDIES[options.name]
+    studies = complete_study(
+        designs,
+        name=options.name,
+        replications=options.replications,
+        store=_store(options),
+        progress=_bar(options.name),
+    )
+    low, high = lowest_coverage(studies), highest_coverage(studies)
+    text = f"{len(studies)} designs of {options.replications} tables: 95 % intervals hold the truth in {low:.1%} to "
+    found: dict[str, object] = {"designs": len(studies), "lowest_coverage": low, "highest_coverage": high}
+    return found, f"{text}{high:.1%} of them"
 
 
 def _verify(options: argparse.Namespace) -> Result:

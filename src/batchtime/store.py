@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from batchtime.provenance import ROOT
-from batchtime.records import BatchtimeError, Observation, RunRecord, TimingRecord
+from batchtime.records import BatchtimeError, Observation, RunRecord, StudyRecord, TimingRecord
 
 _R = TypeVar("_R")
 _MARK = b',"crc32":"'
@@ -42,8 +42,8 @@ def datasets_folder() -> Path:
 class Store:
     """Recorded runs and timings by sweep name.
 
-    `runs/NAME.jsonl` and `timings/NAME.jsonl` are published results; the same names under `cache/` are this machine's
-    own. Both are read; `recording` says which of them is written.
+    `runs/NAME.jsonl`, `timings/NAME.jsonl` and `studies/NAME.jsonl` are published results; the same names under
+    `cache/` are this machine's own. Both are read; `recording` says which of them is written.
     """
 
     folder: Path
@@ -56,6 +56,19 @@ class Store:
     def timings_file(self, name: str) -> Path:
         """Return the file that timings of this workload are written to."""
         return self._target() / "timings" / f"{name}.jsonl"
+
+    def studies_file(self, name: str) -> Path:
+        """Return the file that a simulation study is written to."""
+        return self._target() / "studies" / f"{name}.jsonl"
+
+    def studies(self, name: str) -> list[StudyRecord]:
+        """Return what is recorded of a simulation study, published first; while `recording`, that alone.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        tops = self._sources()[:1] if self.recording else self._sources()
+        return [r for top in tops for r in _read(top / "studies" / f"{name}.jsonl", StudyRecord)]
 
     def runs(self, name: str) -> list[RunRecord]:
         """Return the recorded runs of a sweep, published ones first; while `recording`, these alone.
@@ -105,7 +118,7 @@ class Writer:
         self.path = path
         self._descriptor = descriptor
 
-    def append(self, record: RunRecord | TimingRecord) -> None:
+    def append(self, record: RunRecord | TimingRecord | StudyRecord) -> None:
         """Write one record and wait until it is on the disk.
 
         Raises:

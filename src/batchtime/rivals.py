@@ -290,7 +290,7 @@ class Fitted:
         parameters: Its parameters, in the law's order.
         aicc: Corrected AIC of the log means; only differences mean something.
         leave_one_out_error: Root mean square of the relative error at a batch size that the fit did not see.
-        worst: Greatest relative error at a batch size, as a fraction.
+        errors: The law over the mean less 1, at each batch size.
         lack_of_fit: p-value of the test that the means stand off the law by no more than their runs scatter; None
             where the scatter is not known.
     """
@@ -299,8 +299,13 @@ class Fitted:
     parameters: tuple[float, ...]
     aicc: float
     leave_one_out_error: float
-    worst: float
+    errors: tuple[float, ...]
     lack_of_fit: float | None
+
+    @property
+    def worst(self) -> float:
+        """Greatest error at a batch size, as a fraction."""
+        return max(abs(error) for error in self.errors)
 
     def updates(self, batch_sizes: Array) -> Array:
         """Return the mean updates at batch sizes (any shape)."""
@@ -381,7 +386,7 @@ def _fitted(law: Law, sizes: Array, means: Array, errors: Array | None, freedom:
         parameters=parameters,
         aicc=count * math.log(squares / count) + 2 * free * count / (count - free - 1),
         leave_one_out_error=float(np.sqrt(np.mean(np.square(left_out)))),
-        worst=float(np.abs(np.expm1(off)).max()),
+        errors=tuple(float(error) for error in np.expm1(off)),
         lack_of_fit=p_value,
     )
 

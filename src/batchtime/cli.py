@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         record,
     )
     study.add_argument("name", metavar="NAME", choices=["coverage", "bias"], help="coverage, or bias")
-    study.add_argument("--replications", type=_count, default=1000, metavar="N", help="tables a design (default: 1000)")
+    study.add_argument("--replications", type=_count, metavar="N", help="tables of each design (default: its own)")
 
     time = verb(
         "time",
@@ -304,25 +304,21 @@ def _sweep_one(options: argparse.Namespace, chosen: "Experiment", store: "Store"
 
 
 def _study(options: argparse.Namespace) -> Result:
-    from batchtime.simulation import (
-        STUDIES,
-        complete_study,
-        highest_coverage,
-        lowest_coverage,
-    )
+    from batchtime import simulation
 
-    designs = STUDIES[options.name]
-    studies = complete_study(
-        designs,
-        name=options.name,
-        replications=options.replications,
+    name = options.name
+    replications = options.replications or simulation.REPLICATIONS[name]
+    studies = simulation.complete_study(
+        simulation.STUDIES[name],
+        name=name,
+        replications=replications,
         store=_store(options),
-        progress=_bar(options.name),
+        progress=_bar(name),
     )
-    low, high = lowest_coverage(studies), highest_coverage(studies)
-    text = f"{len(studies)} designs of {options.replications} tables: 95 % intervals hold the truth in {low:.1%} to "
+    low, high = simulation.lowest_coverage(studies), simulation.highest_coverage(studies)
     found: dict[str, object] = {"designs": len(studies), "lowest_coverage": low, "highest_coverage": high}
-    return found, f"{text}{high:.1%} of them"
+    text = f"{len(studies)} designs of {replications} tables: 95 % intervals hold the truth in {low:.1%} to {high:.1%}"
+    return found, text
 
 
 def _verify(options: argparse.Namespace) -> Result:

@@ -213,8 +213,7 @@ def verdict(arm: Arm) -> list[str]:
     """
     if arm.fit is None:
         raise FitError(f"{arm.label} has no law to look into: {arm.reason}")
-    everything = [record.observation() for record in arm.records]
-    found = residuals(arm.fit.law, everything, arm.fit.batch_sizes)
+    found = residuals(arm.fit.law, arm.observations, arm.fit.batch_sizes)
     return [
         *_how_well(arm.fit, found),
         *_outside(found, arm.fit.batch_sizes),
@@ -226,10 +225,11 @@ def verdict(arm: Arm) -> list[str]:
 
 def _how_well(fit: LawFit, found: Sequence[Residual]) -> list[str]:
     fitted = [one for one in found if one.fitted]
-    worst = max(fitted, key=lambda one: abs(one.error))
+    off = {one.batch_size: abs(1 / (1 + one.error) - 1) for one in fitted}  # law over mean, as on the other pages
+    worst = max(off, key=lambda size: off[size])
     text = (
-        f"The law describes these runs to within {_percent(worst.error)} at batch sizes {fitted[0].batch_size:g} to "
-        f"{fitted[-1].batch_size:g}; it is furthest off at {worst.batch_size:g}."
+        f"The law describes these runs to within {_percent(off[worst])} at batch sizes {fitted[0].batch_size:g} to "
+        f"{fitted[-1].batch_size:g}; it is furthest off at {worst:g}."
     )
     if fit.lack_of_fit is None:
         return [text, "Whether that is more than chance cannot be tested on these runs."]

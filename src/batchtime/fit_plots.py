@@ -6,8 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from batchtime.comparisons import Arm
+from batchtime.diagnostics import Influence, Residual, ScatterParts, SpreadTest
 from batchtime.plots import FITTED, LEFT_OUT, MEASURED, SECOND, batch_size_axis
+from batchtime.records import StudyRecord
 from batchtime.rivals import Comparison
+from batchtime.simulation import ESTIMATORS, bias, design_text
 
 
 def forest(axes: Axes, several: Sequence[Arm]) -> None:
@@ -41,3 +44,72 @@ def laws_over_means(axes: Axes, found: Comparison, *, at_most: int = 3) -> None:
     batch_size_axis(axes)
     axes.set_ylabel("law over mean of the runs, less 1 (%)")
     axes.legend(fontsize="small")
+
+
+def residuals(axes: Axes, found: Sequence[Residual], parts: ScatterParts | None) -> None:
+    """Draw how far the mean of each batch size stands off the law, with its 95 % interval, in percent.
+
+    Args:
+        axes: Where to draw.
+        found: Batch sizes; those that the law was not fitted to are hollow.
+        parts: The band of two standard deviations of the law's own error is drawn if they are known.
+    """
+    if parts is not None:
+        reach = 200 * parts.batch_size
+        axes.axhspan(-reach, reach, color=LEFT_OUT, alpha=0.2, linewidth=0, label="the law's own error, twice")
+    axes.axhline(0, color=FITTED, label="n_inf + alpha / M")
+    for fitted, label in ((True, "mean of fitted runs"), (False, "mean of runs not fitted")):
+        some = [one for one in found if one.fitted == fitted]
+        if not some:
+            continue
+        ends = np.array([[one.error if side is None else side for side in one.interval] for one in some]).T
+        errors = np.array([one.error for one in some])
+        axes.errorbar(
+            [one.batch_size for one in some],
+            100 * errors,
+            yerr=100 * np.abs(ends - errors),
+            fmt="o",
+            color=MEASURED,
+            markerfacecolor=MEASURED if fitted else "none",
+            elinewidth=1,
+            label=label,
+        )
+    batch_size_axis(axes)
+    axes.set_ylabel("mean of the runs over law, less 1 (%)")
+    axes.legend(fontsize="small")
+
+
+def spreads(axes: Axes, found: SpreadTest) -> None:
+    """Draw the spread of the runs at each batch size as a share of their mean: level if the error is multiplicative."""
+    axes.plot(found.batch_sizes, [100 * spread for spread in found.spreads], "o", color=MEASURED)
+    together = float(np.sqrt(np.mean(np.square(found.spreads))))
+    axes.axhline(100 * together, color=FITTED, label="root mean square")
+    batch_size_axis(axes)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("standard deviation of log N (%)")
+    axes.legend(fontsize="small")
+
+
+def influence(axes: Axes, found: Sequence[Influence]) -> None:
+    """Draw by how many percent the law changes without each batch size."""
+    names = {"n_inf": "n_inf", "alpha": "alpha", "critical_batch_size": "alpha / n_inf"}
+    axes.axhline(0, color="black", linewidth=1)
+    for (name, label), colour, marker in zip(names.items(), (MEASURED, FITTED, SECOND), "osD", strict=True):
+        heights = [100 * getattr(one, name) for one in found]
+        axes.plot([one.batch_size for one in found], heights, marker, linestyle="-", color=colour, label=label)
+    batch_size_axis(axes)
+    axes.set_ylabel("change without this batch size (%)")
+    axes.legend(fontsize="small")
+
+
+def biases(axes: Axes, studies: Sequence[StudyRecord], quantity: str) -> None:
+    """Draw the median error of each estimator in percent of the truth, a row a design."""
+    axes.axvline(0, color="black", linewidth=1)
+    for name, colour, marker in zip(ESTIMATORS, (LEFT_OUT, MEASURED, FITTED), "sDo", strict=True):
+        errors = [100 * bias(one, name, quantity) / getattr(one.design.law, quantity) for one in studies]
+        axes.plot(errors, range(len(studies)), marker, color=colour, label=name)
+    labels = [f"{design_text(one.design)}; CV {one.design.cv:.0%}" for one in studies]
+    axes.set_yticks(range(len(studies)), labels, fontsize="small")
+    axes.invert_yaxis()
+    axes.set_xlabel("median estimate over truth, less 1 (%)")
+    axes.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.3, 1.0), ncols=3)

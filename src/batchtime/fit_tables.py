@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
-from IPython.display import HTML
+import numpy as np
+from IPython.display import HTML, Markdown
 
-from batchtime.records import StudyDesign, StudyRecord
+from batchtime.diagnostics import Influence, ScatterParts, SpreadTest
+from batchtime.four_names import Form
+from batchtime.records import StudyRecord
 from batchtime.rivals import AS_GOOD, LAWS, Comparison, Contest
-from batchtime.simulation import ESTIMATORS, QUANTITIES, bias, coverage
+from batchtime.simulation import ESTIMATORS, INTERVAL, QUANTITIES, bias, coverage, design_text, expected_bias
 from batchtime.tables import number_text, percent_text, table
+
+NAMES = {"n_inf": "n_inf", "alpha": "alpha", "critical_batch_size": "alpha / n_inf"}
 
 
 def p_text(value: float | None) -> str:
@@ -101,15 +106,6 @@ def verdict_text(contests: Sequence[Contest]) -> str:
 # Simulated tables
 
 
-def design_text(design: StudyDesign) -> str:
-    """Return how a table is simulated, without its law and its batch sizes."""
-    unit = {"by ratio": f"every {design.every:.0%}", "by updates": f"every {design.every:g} updates"}
-    seen = unit.get(design.evaluated, f"every {design.every:g} examples")
-    stopped = "" if design.budget == "none" else f", {design.censored:.0%} stopped by a budget in {design.budget}"
-    together = f", correlation {design.correlation:g} by seed" if design.correlation else ""
-    return f"evaluated {seen}{stopped}{together}"
-
-
 def coverage_table(studies: Sequence[StudyRecord]) -> HTML:
     """Return in how many tables of each design the 95 % intervals hold the truth."""
     rows = [
@@ -140,5 +136,82 @@ def bias_table(studies: Sequence[StudyRecord], quantity: str) -> HTML:
     return table(["runs are", "CV", *ESTIMATORS], rows)
 
 
+def expected_bias_table(studies: Sequence[StudyRecord]) -> HTML:
+    """Return the biases that are known beforehand beside those of ordinary least squares and of the likelihood."""
+    rows = []
+    for one in studies:
+        if (expected := expected_bias(one.design)) is None:
+            continue
+        quantity, value = expected
+        found = (f"{bias(one, name, quantity):+.3g}" for name in ("ordinary least squares", INTERVAL))
+        rows.append((design_text(one.design), f"{one.design.cv:.0%}", quantity, f"{value:+g}", *found))
+    return table(["runs are", "CV", "biased", "expected", "by least squares", "by the likelihood"], rows)
+
+
+def coverage_verdict(studies: Sequence[StudyRecord]) -> Markdown:
+    """Return where the coverage is outside of 92 % to 98 %, as a list, or one sentence if it is nowhere."""
+    outside = [
+        f"- Outside of 92 % to 98 %: {NAMES[quantity]} with CV {one.design.cv:.0%}, {design_text(one.design)}: "
+        f"{coverage(one, quantity):.1%}, so the interval is too {'narrow' if coverage(one, quantity) < 0.92 else 'wide'}."
+        for one in studies
+        for quantity in QUANTITIES
+        if not 0.92 <= coverage(one, quantity) <= 0.98
+    ]
+    return Markdown("\n".join(outside) or "All lie between 92 % and 98 %.")
+
+
 def _truth(one: StudyRecord, quantity: str) -> float:
     return float(getattr(one.design.law, quantity))
+
+
+# Diagnostics
+
+
+def scatter_table(parts: ScatterParts) -> HTML:
+    """Return the parts of the scatter, largest meaning first."""
+    rows = [
+        ("between seeds", percent_text(parts.seed), "what the runs of one seed share at all batch sizes"),
+        ("between runs", percent_text(parts.run), "a run's own luck"),
+        ("between batch sizes", percent_text(parts.batch_size), "the law's own error"),
+    ]
+    return table(["scatter", "standard deviation", "what it is"], rows)
+
+
+def influence_table(found: Sequence[Influence]) -> HTML:
+    """Return by how much the law changes without each batch size."""
+    rows = [
+        (f"{one.batch_size:g}", *(f"{value:+.1%}" for value in (one.n_inf, one.alpha, one.critical_batch_size)))
+        for one in found
+    ]
+    return table(["without M =", "n_inf", "alpha", "alpha / n_inf"], rows)
+
+
+def spread_text(found: SpreadTest) -> str:
+    """Return the test of the spread as a sentence."""
+    low, high = found.interval
+    return (
+        f"The standard deviation of the updates goes with their mean to the power {found.power:.2f} "
+        f"({low:.2f} to {high:.2f}; {len(found.batch_sizes)} batch sizes). "
+        f"That the spread of log N is the same at every batch size has p = {p_text(found.equal_in_logs)}, "
+        f"and that the spread of N is, p = {p_text(found.equal_in_updates)}."
+    )
+
+
+# Four names
+
+
+def forms_table(forms: Sequence[Form]) -> HTML:
+    """Return the forms of the law with their own parameters, and what these are as n_inf and alpha."""
+    rows = [
+        (
+            form.name,
+            form.formula,
+            ", ".join(f"{name} = {number_text(value, 6)}" for name, value in form.parameters.items()),
+            f"{form.law.n_inf:.6g}",
+            f"{form.law.alpha:.6g}",
+            f"{np.abs(form.updates / forms[0].updates - 1).max():.0e}",
+        )
+        for form in forms
+    ]
+    columns = ["form", "formula", "its parameters, fitted", "as n_inf", "as alpha", "largest difference in N"]
+    return table(columns, rows)

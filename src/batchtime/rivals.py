@@ -421,7 +421,7 @@ class Contest:
 def contest(arm: Arm) -> Contest:
     """Compare the laws on the runs of one sweep, with and without the batch sizes kept out of its fit."""
     fitted = compare(arm.fitted)
-    every = compare([record.observation() for record in arm.records])
+    every = compare(arm.observations)
     return Contest(label=arm.label, fitted=fitted, every=None if every.batch_sizes == fitted.batch_sizes else every)
 
 

@@ -25,6 +25,7 @@ from batchtime.records import (
     check,
     unwatched,
 )
+from batchtime.scatter import LEVEL
 from batchtime.store import Store, writing
 
 QUANTITIES = ("n_inf", "alpha", "critical_batch_size")
@@ -49,8 +50,14 @@ BIAS = tuple(
 
 STUDIES = {"coverage": COVERAGE, "bias": BIAS}
 """The recorded studies by name."""
-REPLICATIONS = 1000
-"""Tables of each design: a share of 95 % is then known to 0.7 % (one standard error)."""
+REPLICATIONS = {"coverage": 1000, "bias": 200}
+"""Tables of each design. Of 1000, a share of 95 % is known to 0.7 % (one standard error); a median needs fewer."""
+
+
+def with_cvs(name: str, cvs: Sequence[float]) -> list[StudyDesign]:
+    """Return the designs of a recorded study, with these coefficients of variation in place of its own."""
+    settings = dict.fromkeys(replace(design, cv=1.0) for design in STUDIES[name])
+    return [replace(design, cv=float(cv)) for design in settings for cv in cvs]
 
 
 # One table
@@ -227,6 +234,15 @@ def complete_study(
 # What came of it
 
 
+def design_text(design: StudyDesign) -> str:
+    """Return how a table is simulated, without its law and its batch sizes."""
+    unit = {"by ratio": f"every {design.every:.0%}", "by updates": f"every {design.every:g} updates"}
+    seen = unit.get(design.evaluated, f"every {design.every:g} examples")
+    stopped = "" if design.budget == "none" else f", {design.censored:.0%} stopped by a budget in {design.budget}"
+    together = f", correlation {design.correlation:g} by seed" if design.correlation else ""
+    return f"evaluated {seen}{stopped}{together}"
+
+
 def coverage(found: StudyRecord, quantity: str) -> float:
     """Return the share of tables whose 95 % interval of a quantity holds the truth."""
     return float(np.mean(found.covered[quantity]))
@@ -254,3 +270,18 @@ def lowest_coverage(several: Sequence[StudyRecord]) -> float:
 def highest_coverage(several: Sequence[StudyRecord]) -> float:
     """Return the greatest coverage of any quantity in some studies."""
     return max(coverage(one, quantity) for one in several for quantity in QUANTITIES)
+
+
+def standard_error(several: Sequence[StudyRecord]) -> float:
+    """Return the standard error of a coverage of 95 % in the study with the fewest tables."""
+    return math.sqrt(LEVEL * (1 - LEVEL) / min(one.replications for one in several))
+
+
+def expected_bias(design: StudyDesign) -> tuple[str, float] | None:
+    """Return the quantity that rare evaluation biases, and by how much; None where it biases none.
+
+    A run is seen to end half of the distance of two evaluations too late: k / 2 updates at every batch size, which adds
+    to n_inf, or n / 2 examples, n / (2 M) updates, which adds to alpha.
+    """
+    quantity = {"by updates": "n_inf", "by examples": "alpha"}.get(design.evaluated)
+    return None if quantity is None else (quantity, design.every / 2)

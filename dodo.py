@@ -105,12 +105,16 @@ PAGES = {
         for name, values in TARGETS.items()
     },
     "rivals": Page(notebook="rivals.md", data=PUBLISHED, figures=("critical-batch-sizes.svg",)),
-    "scrutiny-mnist-lenet": Page(
-        notebook="scrutiny.md",
-        parameters={"workload": "mnist-lenet"},
-        data=(MNIST_RUNS,),
-        figures=("residuals-mnist-lenet.svg",),
-    ),
+    **{
+        f"scrutiny-{name}": Page(
+            notebook="scrutiny.md",
+            title=f"One fit under scrutiny: {TASKS[name]}",
+            parameters={"workload": name},
+            data=(f"runs/{name}.jsonl",),
+            figures=(f"residuals-{name}.svg",),
+        )
+        for name in ("mnist-lenet", "cifar10-cnn")
+    },
     "simulation-study": Page(notebook="simulation-study.md", data=STUDIES, figures=("simulated-biases.svg",)),
     "four-names": Page(notebook="four-names.md", data=(MNIST_RUNS,)),
     "known-answer": Page(notebook="known-answer.md"),

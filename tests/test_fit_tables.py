@@ -13,7 +13,7 @@ from batchtime import diagnostics, fit_plots, fit_tables, rivals
 from batchtime.comparisons import Arm, arm
 from batchtime.experiments import experiment, swept
 from batchtime.four_names import four_names
-from batchtime.records import InverseLaw, StudyDesign
+from batchtime.records import StudyDesign
 from batchtime.simulation import BIAS, study
 
 from .builders import runs_on
@@ -78,15 +78,9 @@ def test_sweeps_are_named_as_tasks_and_their_variants() -> None:
 
 
 def test_a_forest_has_a_row_a_law_and_arrows_at_open_sides(axes: Axes, small: Arm) -> None:
-    open_above = arm(
-        experiment("digits-mlp").changed(batch_sizes=[4, 16, 64], seeds=5),
-        runs_on(InverseLaw(n_inf=9, alpha=4000)),
-        "open",
-    )
-    assert open_above.fit is not None
-    assert open_above.fit.intervals.critical_batch_size[1] is not None
-    intervals = replace(open_above.fit.intervals, critical_batch_size=(50.0, None))
-    opened = replace(open_above, fit=replace(open_above.fit, intervals=intervals))
+    assert small.fit is not None
+    intervals = replace(small.fit.intervals, critical_batch_size=(50.0, None))
+    opened = replace(small, label="open", fit=replace(small.fit, intervals=intervals))
     fit_plots.forest(axes, [small, opened, replace(small, fit=None)])
     assert [text.get_text() for text in axes.get_yticklabels()] == ["small", "open"]
     assert [line.get_marker() for line in axes.lines].count(">") == 1
@@ -129,3 +123,11 @@ def test_the_forms_are_shown_with_how_far_they_differ(large: Arm) -> None:
     rows = cells(fit_tables.forms_table(four_names(large.fitted, 60_000)))
     assert [row[0] for row in rows] == ["inverse law", "trade-off", "goodput", "epochs"]
     assert len({row[3] for row in rows}) == 1
+
+
+def test_a_mean_far_off_the_law_stands_at_the_edge_with_its_value(axes: Axes) -> None:
+    near = [diagnostics.Residual(batch_size=m, error=0.02, interval=(0.0, 0.05), fitted=True) for m in (4, 8)]
+    far = diagnostics.Residual(batch_size=1, error=2.0, interval=(1.5, None), fitted=False)
+    fit_plots.residuals(axes, [far, *near], None)
+    assert [text.get_text().strip() for text in axes.texts] == ["+200 %"]
+    assert axes.get_ylim() == pytest.approx((-10, 10))

@@ -49,6 +49,8 @@ def laws_over_means(axes: Axes, found: Comparison, *, at_most: int = 3) -> None:
 def residuals(axes: Axes, found: Sequence[Residual], parts: ScatterParts | None) -> None:
     """Draw how far the mean of each batch size stands off the law, with its 95 % interval, in percent.
 
+    A mean further off than twice the furthest fitted one is an arrow at the edge, with its value.
+
     Args:
         axes: Where to draw.
         found: Batch sizes; those that the law was not fitted to are hollow.
@@ -58,8 +60,9 @@ def residuals(axes: Axes, found: Sequence[Residual], parts: ScatterParts | None)
         reach = 200 * parts.batch_size
         axes.axhspan(-reach, reach, color=LEFT_OUT, alpha=0.2, linewidth=0, label="the law's own error, twice")
     axes.axhline(0, color=FITTED, label="n_inf + alpha / M")
+    edge = 200 * max(abs(end) for one in found if one.fitted for end in (one.error, *one.interval) if end is not None)
     for fitted, label in ((True, "mean of fitted runs"), (False, "mean of runs not fitted")):
-        some = [one for one in found if one.fitted == fitted]
+        some = [one for one in found if one.fitted == fitted and abs(100 * one.error) < edge]
         if not some:
             continue
         ends = np.array([[one.error if side is None else side for side in one.interval] for one in some]).T
@@ -74,9 +77,15 @@ def residuals(axes: Axes, found: Sequence[Residual], parts: ScatterParts | None)
             elinewidth=1,
             label=label,
         )
+    for one in found:
+        if abs(100 * one.error) >= edge:
+            height = float(np.copysign(0.92 * edge, one.error))
+            axes.plot(one.batch_size, height, "^" if one.error > 0 else "v", color=MEASURED, markerfacecolor="none")
+            axes.annotate(f" {100 * one.error:+.0f} %", (one.batch_size, height), va="center", fontsize="small")
     batch_size_axis(axes)
+    axes.set_ylim(-edge, edge)
     axes.set_ylabel("mean of the runs over law, less 1 (%)")
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="lower right")
 
 
 def spreads(axes: Axes, found: SpreadTest) -> None:

@@ -150,12 +150,12 @@ def expected_bias_table(studies: Sequence[StudyRecord]) -> HTML:
 
 def coverage_verdict(studies: Sequence[StudyRecord]) -> Markdown:
     """Return where the coverage is outside of 92 % to 98 %, as a list, or one sentence if it is nowhere."""
+    shares = [(one.design, quantity, coverage(one, quantity)) for one in studies for quantity in QUANTITIES]
     outside = [
-        f"- Outside of 92 % to 98 %: {NAMES[quantity]} with CV {one.design.cv:.0%}, {design_text(one.design)}: "
-        f"{coverage(one, quantity):.1%}, so the interval is too {'narrow' if coverage(one, quantity) < 0.92 else 'wide'}."
-        for one in studies
-        for quantity in QUANTITIES
-        if not 0.92 <= coverage(one, quantity) <= 0.98
+        f"- Outside of 92 % to 98 %: {NAMES[quantity]} with CV {design.cv:.0%}, {design_text(design)}: {share:.1%}, "
+        f"so the interval is too {'narrow' if share < 0.92 else 'wide'}."
+        for design, quantity, share in shares
+        if not 0.92 <= share <= 0.98
     ]
     return Markdown("\n".join(outside) or "All lie between 92 % and 98 %.")
 

@@ -69,7 +69,8 @@ def test_the_table_of_winners_names_ours_and_theirs(small: Arm, large: Arm) -> N
     knee = rivals.compare(runs(rivals.hard_knee(sizes, *TRUE["hard knee"]), spread=0.01))
     lost = fit_tables.verdict_text([rivals.Contest(label="a knee", fitted=knee, every=None)])
     assert "In 0 of 1 tests" in lost
-    assert "a knee (fitted batch sizes): hard knee, by" in lost
+    assert "a knee (fitted batch sizes): " in lost
+    assert "knee, by" in lost
 
 
 def test_sweeps_are_named_as_tasks_and_their_variants() -> None:

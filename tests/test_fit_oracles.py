@@ -33,8 +33,8 @@ def test_the_saturated_model_and_the_lack_of_fit_agree_with_scipy() -> None:
         return {m: stats.lognorm.fit(censored_data(some), f0=spread, floc=0)[2] for m, some in groups.items()}
 
     def loss(spread: float) -> float:
-        found = medians(spread)
-        return sum(stats.lognorm.nnlf((spread, 0, found[m]), censored_data(some)) for m, some in groups.items())
+        means = {m: median * math.exp(spread**2 / 2) for m, median in medians(spread).items()}
+        return -sum(log_likelihood(some, means[m], 0.0, spread) for m, some in groups.items())
 
     best = optimize.minimize_scalar(loss, bounds=(0.1, 0.6), method="bounded", options={"xatol": 1e-5})
     means = {m: median * math.exp(best.x**2 / 2) for m, median in medians(best.x).items()}

@@ -51,6 +51,8 @@ class Page:
 MNIST_RUNS, MNIST_TIMINGS = "runs/mnist-lenet.jsonl", "timings/mnist-lenet.jsonl"
 TASKS = {"mnist-lenet": "MNIST", "cifar10-cnn": "CIFAR-10", "cifar100-cnn": "CIFAR-100", "europarl-gru": "Europarl"}
 RECORDED = tuple(f"runs/{name}.jsonl" for name in TASKS)
+PUBLISHED = tuple(sorted(f"runs/{path.name}" for path in Path("data/runs").glob("*.jsonl")))
+STUDIES = tuple(sorted(f"studies/{path.name}" for path in Path("data/studies").glob("*.jsonl")))
 TARGETS = {"mnist-lenet": [0.06, 0.07, 0.08, 0.1, 0.12], "europarl-gru": [4.25, 4.35, 4.5, 4.65, 4.75]}
 
 
@@ -105,6 +107,19 @@ PAGES = {
         )
         for name, values in TARGETS.items()
     },
+    "rivals": Page(notebook="rivals.md", data=PUBLISHED, figures=("critical-batch-sizes.svg",)),
+    **{
+        f"scrutiny-{name}": Page(
+            notebook="scrutiny.md",
+            title=f"One fit under scrutiny: {TASKS[name]}",
+            parameters={"workload": name},
+            data=(f"runs/{name}.jsonl",),
+            figures=(f"residuals-{name}.svg",),
+        )
+        for name in ("mnist-lenet", "cifar10-cnn")
+    },
+    "simulation-study": Page(notebook="simulation-study.md", data=STUDIES, figures=("simulated-biases.svg",)),
+    "four-names": Page(notebook="four-names.md", data=(MNIST_RUNS,)),
     "known-answer": Page(notebook="known-answer.md"),
     "known-answers": Page(notebook="known-answers.md"),
     "bound": Page(notebook="bound.md"),

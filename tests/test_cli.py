@@ -323,3 +323,10 @@ def test_runs_that_come_out_otherwise_are_an_error_in_one_line(
 
 def test_a_sweep_without_published_runs_cannot_be_verified(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no published runs of digits-mlp; published are: " in complaint(capsys, "verify", "digits-mlp")
+
+
+def test_a_simulation_study_is_run_recorded_and_summed_up(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = answer(capsys, "study", "coverage", "--replications", "1", "--data", str(tmp_path))
+    assert found["designs"] == 6
+    assert 0 <= found["lowest_coverage"] <= found["highest_coverage"] <= 1
+    assert len((tmp_path / "cache" / "studies" / "coverage.jsonl").read_text().splitlines()) == 6

@@ -115,6 +115,17 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--seed", type=_count_or_none, default=0, metavar="N", help="of the sample (default: 0)")
     verify.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
 
+    study = verb(
+        "study",
+        _study,
+        "simulate tables of runs whose law is known, and count how often the intervals hold it",
+        "batchtime study coverage --replications 50",
+        data,
+        record,
+    )
+    study.add_argument("name", metavar="NAME", choices=["coverage", "bias"], help="coverage, or bias")
+    study.add_argument("--replications", type=_count, metavar="N", help="tables of each design (default: its own)")
+
     time = verb(
         "time",
         _time,
@@ -301,6 +312,24 @@ def _sweep_one(options: argparse.Namespace, chosen: "Experiment", store: "Store"
     )
 
 
+def _study(options: argparse.Namespace) -> Result:
+    from batchtime import simulation
+
+    name = options.name
+    replications = options.replications or simulation.REPLICATIONS[name]
+    studies = simulation.complete_study(
+        simulation.STUDIES[name],
+        name=name,
+        replications=replications,
+        store=_store(options),
+        progress=_bar(name),
+    )
+    low, high = simulation.lowest_coverage(studies), simulation.highest_coverage(studies)
+    found: dict[str, object] = {"designs": len(studies), "lowest_coverage": low, "highest_coverage": high}
+    text = f"{len(studies)} designs of {replications} tables: 95 % intervals hold the truth in {low:.1%} to {high:.1%}"
+    return found, text
+
+
 def _verify(options: argparse.Namespace) -> Result:
     from batchtime import verify
     from batchtime.store import Store, data_folder
@@ -381,7 +410,7 @@ def _constants(options: argparse.Namespace) -> Result:
     from batchtime.store import writing
 
     chosen = experiment(options.name)
-    path = _store(options).studies_file(chosen.name)
+    path = _store(options).constants_file(chosen.name)
     with writing(path) as writer:
         study = softmax_constants(chosen.workload)
         writer.append(study)

@@ -36,13 +36,18 @@ class Arm:
         return self.experiment.sweep.setting.learning_rate.maximum
 
     @property
+    def observations(self) -> list[Observation]:
+        """What is known of every run, also of those that the law is not fitted to."""
+        return [record.observation() for record in self.records]
+
+    @property
     def fitted(self) -> list[Observation]:
         """What the law is fitted to."""
         return self.experiment.fit_observations(self.records)
 
     def means(self) -> tuple[MeanUpdates, ...]:
         """Return the mean updates at each batch size, whether it is fitted or not."""
-        return mean_updates([record.observation() for record in self.records])
+        return mean_updates(self.observations)
 
     def deviation(self) -> float | None:
         """Return the law's error in the mean at the fitted batch size that it describes worst, as a fraction."""

@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from batchtime.models import SoftmaxRegression
 from batchtime.provenance import provenance
-from batchtime.records import Array, StudyRecord, Workload, check
+from batchtime.records import Array, ConstantsRecord, Workload, check
 from batchtime.workloads import build
 
 
-def softmax_constants(workload: Workload) -> StudyRecord:
+def softmax_constants(workload: Workload) -> ConstantsRecord:
     """Compute smoothness, curvature, gradient noise, distance, start and minimum of a ridge-penalised softmax loss.
 
     The Hessian of the cross entropy in the scores is diag(p) - p p^T, at most I / 2 (Böhning 1992), so the loss has
@@ -70,7 +70,7 @@ def softmax_constants(workload: Workload) -> StudyRecord:
         "gradient_at_minimum": float(np.linalg.norm(least.jac)),
     }
     origin = provenance(threads=torch.get_num_threads(), examples_sha256=task.examples_sha256)
-    return StudyRecord(name=workload.name, values=values, provenance=origin)
+    return ConstantsRecord(name=workload.name, values=values, provenance=origin)
 
 
 def _score_gradients(scores: Tensor, labels: Tensor) -> Tensor:

@@ -198,6 +198,18 @@ def tasks() -> dict[str, Experiment]:
     return {title: experiment(name) for title, name in names.items()}
 
 
+def swept(names: Sequence[str]) -> dict[str, Experiment]:
+    """Return the tasks and their variants among some names, each task before its variants, as a reader names them."""
+    labels: dict[str, Experiment] = {}
+    for title, task in tasks().items():
+        if task.name in names:
+            labels[title] = task
+        variants = [e for e in EXPERIMENTS.values() if e.variant_of == task.name and e.name in names]
+        for one in sorted(variants, key=lambda e: (e.sweep.setting.learning_rate.maximum, e.name)):
+            labels[f"{title}, {one.name.removeprefix(task.name + '-').replace('-', ' ')}"] = one
+    return labels
+
+
 def timed_batch_sizes(chosen: Experiment, given: str | None = None) -> tuple[int, ...]:
     """Return the batch sizes at which an experiment's updates are timed.
 

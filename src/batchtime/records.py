@@ -476,8 +476,8 @@ class TimingRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyRecord:
-    """Numbers that were computed once, by name, and where they come from."""
+class ConstantsRecord:
+    """Constants of a workload that were computed once, by name, and where they come from."""
 
     name: str
     values: Mapping[str, float]
@@ -545,6 +545,67 @@ class TrainingTime:
         larger = half + math.sqrt(max(half * half - grows * falls, 0.0))
         low = 0.0 if falls == 0 else falls / larger if larger > 0 else math.inf
         return low, larger / grows if grows > 0 else math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyDesign:
+    """How tables of runs are simulated whose law is known.
+
+    Args:
+        law: The mean of the log-normal updates.
+        batch_sizes: Examples in a batch.
+        seeds: Runs at each batch size.
+        cv: Standard deviation of the updates at one batch size over their mean.
+        correlation: Between the log updates of runs of one seed at two batch sizes.
+        evaluated: "by ratio" (at powers of 1 + `every`), "by updates" (every `every` updates), or "by examples".
+        every: Distance of evaluations.
+        budget: What runs are stopped at: nothing, so many updates, or so many examples.
+        censored: Share of all runs that the budget is expected to stop.
+    """
+
+    law: InverseLaw = InverseLaw(n_inf=300.0, alpha=4000.0)
+    batch_sizes: tuple[float, ...] = (2, 4, 8, 16, 32, 64, 128, 256, 512)
+    seeds: int = 10
+    cv: float = 0.15
+    correlation: float = 0.0
+    evaluated: Literal["by ratio", "by updates", "by examples"] = "by ratio"
+    every: float = 0.05
+    budget: Literal["none", "updates", "examples"] = "none"
+    censored: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be simulated."""
+        check(0 < self.cv < 10, name="cv", value=self.cv, allowed="more than 0 and less than 10")
+        check(0 <= self.correlation <= 1, name="correlation", value=self.correlation, allowed="from 0 to 1")
+        check(0 < self.every < math.inf, name="every", value=self.every, allowed="finite and more than 0")
+        check(0 < self.censored < 1, name="censored", value=self.censored, allowed="more than 0 and less than 1")
+        check(self.seeds >= 1, name="seeds", value=self.seeds, allowed="a whole number, at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """What estimators made of many simulated tables of one design.
+
+    Args:
+        design: How a table is simulated.
+        seed: Table number r starts from the random numbers of (seed, r).
+        estimates: By estimator and quantity ("n_inf", "alpha") the estimate of each table.
+        covered: By quantity ("critical_batch_size" too) 1 where the 95 % interval of a table holds the truth, or 0.
+        censored: Share of all runs that were censored.
+        provenance: Where this comes from.
+    """
+
+    design: StudyDesign
+    seed: int
+    estimates: Mapping[str, Mapping[str, tuple[float, ...]]]
+    covered: Mapping[str, tuple[int, ...]]
+    censored: float
+    provenance: Provenance
+
+    @property
+    def replications(self) -> int:
+        """Number of tables."""
+        return len(self.covered["n_inf"])
 
 
 Progress = Callable[[int, int], None]

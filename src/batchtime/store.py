@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from batchtime.provenance import ROOT
-from batchtime.records import BatchtimeError, Observation, RunRecord, StudyRecord, TimingRecord
+from batchtime.records import BatchtimeError, ConstantsRecord, Observation, RunRecord, StudyRecord, TimingRecord
 
 _R = TypeVar("_R")
 _MARK = b',"crc32":"'
@@ -42,7 +42,7 @@ def datasets_folder() -> Path:
 class Store:
     """Recorded runs, timings and studies by name.
 
-    `runs/NAME.jsonl`, `timings/NAME.jsonl` and `studies/NAME.jsonl` are published results; the same names under
+    `runs/NAME.jsonl`, `timings/`, `studies/` and `constants/` hold published results; the same names under
     `cache/` are this machine's own. Both are read; `recording` says which of them is written.
     """
 
@@ -58,8 +58,21 @@ class Store:
         return self._target() / "timings" / f"{name}.jsonl"
 
     def studies_file(self, name: str) -> Path:
-        """Return the file that the numbers of this study are written to."""
+        """Return the file that a simulation study is written to."""
         return self._target() / "studies" / f"{name}.jsonl"
+
+    def constants_file(self, name: str) -> Path:
+        """Return the file that the constants of this workload are written to."""
+        return self._target() / "constants" / f"{name}.jsonl"
+
+    def studies(self, name: str) -> list[StudyRecord]:
+        """Return what is recorded of a simulation study, published first; while `recording`, that alone.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        tops = self._sources()[:1] if self.recording else self._sources()
+        return [r for top in tops for r in _read(top / "studies" / f"{name}.jsonl", StudyRecord)]
 
     def runs(self, name: str) -> list[RunRecord]:
         """Return the recorded runs of a sweep, published ones first; while `recording`, these alone.
@@ -91,17 +104,17 @@ class Store:
             raise StoreError(f"{path} holds no timings of {name}; measure them first: batchtime time {name}")
         return found[-1]
 
-    def latest_study(self, name: str) -> StudyRecord:
-        """Return the numbers of a study that were computed last; published ones before this machine's own.
+    def latest_constants(self, name: str) -> ConstantsRecord:
+        """Return the constants of a workload that were computed last; published ones before this machine's own.
 
         Raises:
             StoreError: If none are recorded, or a line is damaged.
         """
         for top in self._sources():
-            if found := _read(top / "studies" / f"{name}.jsonl", StudyRecord):
+            if found := _read(top / "constants" / f"{name}.jsonl", ConstantsRecord):
                 return found[-1]
-        path = self._sources()[0] / "studies" / f"{name}.jsonl"
-        raise StoreError(f"{path} holds no study {name}; compute it first: batchtime constants {name}")
+        path = self._sources()[0] / "constants" / f"{name}.jsonl"
+        raise StoreError(f"{path} holds no constants of {name}; compute them first: batchtime constants {name}")
 
     def _sources(self) -> tuple[Path, Path]:
         if not self.folder.is_dir():
@@ -121,7 +134,7 @@ class Writer:
         self.path = path
         self._descriptor = descriptor
 
-    def append(self, record: RunRecord | TimingRecord | StudyRecord) -> None:
+    def append(self, record: RunRecord | TimingRecord | StudyRecord | ConstantsRecord) -> None:
         """Write one record and wait until it is on the disk.
 
         Raises:

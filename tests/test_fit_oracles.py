@@ -1,0 +1,82 @@
+"""The fit against scipy's own treatment of censored data, and tables that leave an end of the law unseen."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from batchtime.fit import fit_inverse_law, mean_updates
+from batchtime.records import FitError, Observation
+
+from .test_fit import GRID, LAW, exact, log_likelihood, sampled, seen
+
+SIZES = (2, 8, 32, 128)
+
+
+def censored_data(runs: Sequence[Observation]) -> stats.CensoredData:
+    """Return runs as scipy takes them."""
+    return stats.CensoredData(
+        interval=np.array([[run.lower, run.upper] for run in runs if run.upper is not None]),
+        right=np.array([run.lower for run in runs if run.upper is None]),
+    )
+
+
+def test_the_saturated_model_and_the_lack_of_fit_agree_with_scipy() -> None:
+    # Each batch size has a median of its own, found by scipy at a given spread; then the best spread is sought.
+    runs = [seen(run, GRID[GRID < 1400]) for run in sampled(3, cv=0.3, sizes=SIZES, seeds=15)]
+    groups = {size: [run for run in runs if run.batch_size == size] for size in SIZES}
+    assert any(run.censored for run in runs)
+
+    def medians(spread: float) -> dict[int, float]:
+        return {m: stats.lognorm.fit(censored_data(some), f0=spread, floc=0)[2] for m, some in groups.items()}
+
+    def loss(spread: float) -> float:
+        means = {m: median * math.exp(spread**2 / 2) for m, median in medians(spread).items()}
+        return -sum(log_likelihood(some, means[m], 0.0, spread) for m, some in groups.items())
+
+    best = optimize.minimize_scalar(loss, bounds=(0.1, 0.6), method="bounded", options={"xatol": 1e-5})
+    means = {m: median * math.exp(best.x**2 / 2) for m, median in medians(best.x).items()}
+    for summary in mean_updates(runs):
+        assert summary.mean == pytest.approx(means[int(summary.batch_size)], rel=2e-3)
+
+    law = optimize.minimize(
+        lambda p: -log_likelihood(runs, *np.exp(p)), np.log([300, 4000, 0.3]), method="Nelder-Mead",
+        options={"xatol": 1e-6, "fatol": 1e-9},
+    )  # fmt: skip
+    fit = fit_inverse_law(runs)
+    n, k = fit.n_runs - fit.n_censored, len(SIZES)
+    deviance = 2 * (float(law.fun) - float(best.fun))
+    p_value = stats.f.sf(math.expm1(deviance / n) * (n - k) / (k - 2), k - 2, n - k)
+    assert fit.lack_of_fit == pytest.approx(p_value, rel=0.02)
+
+
+def test_runs_censored_at_both_ends_leave_both_sides_wide_and_are_told() -> None:
+    # Small batches never got there, large ones before they were first evaluated: only the middle is bounded.
+    middle = [seen(run, GRID) for run in sampled(1, sizes=(16, 32), seeds=5)]
+    lost = [Observation(batch_size=2, lower=500, upper=None, seed=k) for k in range(5)]
+    early = [Observation(batch_size=512, lower=0, upper=400, seed=k) for k in range(5)]
+    fit = fit_inverse_law([*middle, *lost, *early])
+    low, high = fit.intervals.critical_batch_size
+    assert low is None or low < LAW.critical_batch_size
+    assert high is None or high > LAW.critical_batch_size
+    said = "\n".join(fit.warnings)
+    assert "5 of 20 runs (25 %) did not reach the target" in said
+    assert "No run reached the target at batch sizes [2]" in said
+    with pytest.raises(FitError, match="before the first evaluation"):
+        fit_inverse_law([*lost, *early, *middle[:5]])
+
+
+def test_batch_sizes_too_close_to_identify_the_critical_one_leave_it_open() -> None:
+    fit = fit_inverse_law(sampled(1, sizes=(32, 36), seeds=5))
+    assert None in fit.intervals.critical_batch_size
+    assert "too close to tell" in "\n".join(fit.warnings)
+
+
+def test_two_equal_batch_sizes_are_one_and_a_single_update_is_a_number() -> None:
+    with pytest.raises(FitError, match=r"only at batch size \[8\]"):
+        fit_inverse_law([exact(8, 100), exact(8, 120), exact(8.0, 110)])
+    fit = fit_inverse_law([exact(m, n) for m in (4, 64, 1024) for n in (1, 1, 2)])
+    assert 1 <= fit.law.updates(64.0) <= 2
+    assert fit.intervals.alpha[0] is None

@@ -114,9 +114,10 @@ def test_studies_are_shown_a_row_a_design(axes: Axes) -> None:
     ]
     fit_plots.biases(axes, studies, "alpha")
     assert len(axes.get_yticklabels()) == 3
-    poor = replace(studies[0], covered=dict.fromkeys(studies[0].covered, (1, 0, 1)))
+    assert "Fewer than 500 tables are too few" in str(fit_tables.coverage_verdict(studies).data)
+    poor = replace(studies[0], covered=dict.fromkeys(studies[0].covered, (1, 0, 1) * 200))
     assert "Outside of 92 % to 98 %: n_inf with CV 15%" in str(fit_tables.coverage_verdict([poor]).data)
-    good = replace(poor, covered=dict.fromkeys(poor.covered, (1,) * 19 + (0,)))
+    good = replace(poor, covered=dict.fromkeys(poor.covered, ((1,) * 19 + (0,)) * 30))
     assert fit_tables.coverage_verdict([good]).data == "All lie between 92 % and 98 %."
 
 

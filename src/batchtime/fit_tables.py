@@ -15,6 +15,10 @@ from batchtime.tables import number_text, percent_text, table
 NAMES = {"n_inf": "n_inf", "alpha": "alpha", "critical_batch_size": "alpha / n_inf"}
 
 
+ENOUGH = 500
+"""Tables from which on a coverage of 92 % is told from 95 % (three standard errors)."""
+
+
 def p_text(value: float | None) -> str:
     """Return a p-value as a reader says it."""
     if value is None:
@@ -150,6 +154,8 @@ def expected_bias_table(studies: Sequence[StudyRecord]) -> HTML:
 
 def coverage_verdict(studies: Sequence[StudyRecord]) -> Markdown:
     """Return where the coverage is outside of 92 % to 98 %, as a list, or one sentence if it is nowhere."""
+    if min(one.replications for one in studies) < ENOUGH:
+        return Markdown(f"Fewer than {ENOUGH} tables are too few to tell 92 % or 98 % from 95 %.")
     shares = [(one.design, quantity, coverage(one, quantity)) for one in studies for quantity in QUANTITIES]
     outside = [
         f"- Outside of 92 % to 98 %: {NAMES[quantity]} with CV {design.cv:.0%}, {design_text(design)}: {share:.1%}, "

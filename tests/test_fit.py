@@ -680,3 +680,18 @@ def test_a_table_with_copies_of_its_runs_is_warned_of() -> None:
     ]
     assert "have the batch size and the seed of another one" not in warned(runs)
     assert "18 runs have the batch size and the seed of another one" in warned([*runs, *runs])
+
+
+def test_counts_of_few_whole_updates_are_warned_of_and_given_as_intervals_they_are_fitted_rightly() -> None:
+    # A run that reaches its target within its third update is counted as 3: half an update too many on average.
+    small = InverseLaw(n_inf=3.0, alpha=40.0)
+    counts = [replace(r, lower=math.ceil(r.lower), upper=math.ceil(r.lower)) for r in sampled(1, law=small, cv=0.05)]
+    said = warned(counts)
+    assert "runs took fewer than 20 updates, given as whole numbers" in said
+    assert f"up to {50 / min(run.lower for run in counts):.2g} %" in said
+    assert not covers(fit_inverse_law(counts).intervals.n_inf, small.n_inf)
+    intervals = [replace(run, lower=run.lower - 1) for run in counts]
+    assert "whole numbers" not in warned(intervals)
+    assert covers(fit_inverse_law(intervals).intervals.n_inf, small.n_inf)
+    assert "whole numbers" not in warned([replace(r, lower=float(round(r.lower)), upper=float(round(r.lower)))
+                                          for r in sampled(1)])  # fmt: skip

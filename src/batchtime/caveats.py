@@ -9,6 +9,9 @@ from batchtime.likelihood import HOPELESS_SPREAD, Indices, Maximum, Rows, listed
 from batchtime.records import Array, Interval, Observation
 from batchtime.scatter import Scatter
 
+FEW_UPDATES = 20
+"""Below so many updates half of one, by which whole numbers are too high on average, is more than 2.5 % of them."""
+
 
 def of_the_design(rows: Rows, observations: Sequence[Observation]) -> Iterator[str]:
     """Tell of batch sizes, seeds and budgets that cannot carry the law."""
@@ -29,6 +32,14 @@ def of_the_design(rows: Rows, observations: Sequence[Observation]) -> Iterator[s
         yield (
             f"{repeats} runs have the batch size and the seed of another one: if they are copies, intervals are too "
             "narrow; remove them."
+        )
+    counts = [run.lower for run in observations if run.lower == run.upper and run.lower == int(run.lower)]
+    coarse = [count for count in counts if count < FEW_UPDATES]
+    if coarse:
+        yield (
+            f"{len(coarse)} runs took fewer than {FEW_UPDATES} updates, given as whole numbers: the rounding of counts "
+            f"moves the law by up to {50 / min(coarse):.2g} %, which no interval allows for; give N as more than N - 1 "
+            "and at most N."
         )
     if censored.any():
         yield (

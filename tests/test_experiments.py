@@ -84,8 +84,8 @@ def test_a_recorded_task_spans_two_decades_with_nine_batch_sizes_and_at_least_si
     title: str, known: Experiment
 ) -> None:
     assert known.name in PUBLISHED
-    assert len(known.fitted) >= 9
-    assert max(known.fitted) >= 100 * min(known.fitted)
+    assert len(known.sweep.batch_sizes) >= 9
+    assert max(known.sweep.batch_sizes) >= 100 * min(known.sweep.batch_sizes)
     assert len(known.sweep.seeds) >= (6 if title == "Europarl" else 10)
     assert known.sweep.setting.learning_rate.half_batch_size == 0
 

@@ -568,13 +568,14 @@ _VARIANTS = (
         "epochs",
         "drawn without replacement, epoch by epoch",
         batch_sizes=_powers(4, 512),
+        seeds=6,
         sampling="epochs",
     ),
     _variant(
         "europarl-gru",
         "harmonic",
         "with step size 2 / (1 + 8 / M), smaller where the batch is",
-        batch_sizes=_powers(2, 256),
+        batch_sizes=_powers(2, 64),
         learning_rate=LearningRate(maximum=2, half_batch_size=8),
     ),
     *_rates(

@@ -48,6 +48,12 @@ class Page:
     figures: tuple[str, ...] = ()
 
 
+def _recorded(task: str) -> tuple[str, ...]:
+    """Return the recorded sweeps of a task, at its own step size and at others, below data/."""
+    names = sorted({path.name for name in (task, f"{task}-rate-*") for path in Path("data/runs").glob(f"{name}.jsonl")})
+    return tuple(f"runs/{name}" for name in names)
+
+
 MNIST_RUNS, MNIST_TIMINGS = "runs/mnist-lenet.jsonl", "timings/mnist-lenet.jsonl"
 PAGES = {
     "law-digits": Page(
@@ -65,6 +71,16 @@ PAGES = {
     "known-answer": Page(notebook="known-answer.md"),
     "known-answers": Page(notebook="known-answers.md"),
     "bound": Page(notebook="bound.md"),
+    "bound-mnist": Page(notebook="bound-mnist.md", data=("studies/mnist-logistic.jsonl", *_recorded("mnist-logistic"))),
+    "bound-scaling": Page(
+        notebook="bound-scaling.md",
+        data=(
+            "studies/mnist-logistic.jsonl",
+            *_recorded("mnist-logistic"),
+            *_recorded("mnist-lenet"),
+            *_recorded("cifar10-cnn"),
+        ),
+    ),
     "update-time": Page(notebook="update-time.md", data=(MNIST_TIMINGS,)),
     "training-time": Page(notebook="training-time.md", data=(MNIST_RUNS, MNIST_TIMINGS)),
 }

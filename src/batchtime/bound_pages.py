@@ -414,10 +414,11 @@ def _series(
 
 
 def scaling_figure(rows: Mapping[str, Sequence[Series]], *, x_label: str) -> Figure:
-    """Return a figure with a row for each task and a panel for each quantity, with the predicted slope through it."""
-    columns = max(len(series) for series in rows.values())
-    figure, axes = plt.subplots(len(rows), columns, figsize=(10, 3.2 * len(rows)), squeeze=False)
-    for row, (task, series) in zip(axes, rows.items(), strict=True):
+    """Return a figure with a row for each task that has two points or more, and a panel for each quantity."""
+    shown = {task: series for task, series in rows.items() if any(len(one.x) >= 2 for one in series)}
+    columns = max(len(series) for series in shown.values())
+    figure, axes = plt.subplots(len(shown), columns, figsize=(10, 3.2 * len(shown)), squeeze=False)
+    for row, (task, series) in zip(axes, shown.items(), strict=True):
         _scaling_row(row, series, x_label=x_label, title=task)
     return figure
 
@@ -439,6 +440,12 @@ def _scaling_row(axes: Sequence[Axes], series: Sequence[Series], *, x_label: str
         place.set_xlabel(x_label)
         plain_log_axis(place, one.name)
     axes[0].set_title(title, loc="left", fontsize="medium")
+
+
+def exponent_text(rows: Mapping[str, Sequence[Series]], task: str, quantity: str) -> str:
+    """Return a found exponent and the predicted one as a reader says them, or that there is none yet."""
+    found = next((one.exponents() for one in rows.get(task, ()) if one.name.startswith(f"{quantity} (")), None)
+    return "not known, for want of recorded sweeps" if found is None else f"{found[0]:.2f} (predicted {found[1]:.2f})"
 
 
 def scaling_table(rows: Mapping[str, Sequence[Series]]) -> HTML:

@@ -123,6 +123,18 @@ PAGES = {
     "known-answer": Page(notebook="known-answer.md"),
     "known-answers": Page(notebook="known-answers.md"),
     "bound": Page(notebook="bound.md"),
+    "bound-mnist": Page(
+        notebook="bound-mnist.md", data=("constants/mnist-logistic.jsonl", *arms("mnist-logistic", "rate-*"))
+    ),
+    "bound-scaling": Page(
+        notebook="bound-scaling.md",
+        data=(
+            "constants/mnist-logistic.jsonl",
+            *arms("mnist-logistic", "rate-*"),
+            *arms("mnist-lenet", "rate-*"),
+            *arms("cifar10-cnn", "rate-*"),
+        ),
+    ),
     "update-time": Page(notebook="update-time.md", data=(MNIST_TIMINGS,)),
     "training-time": Page(notebook="training-time.md", data=(MNIST_RUNS, MNIST_TIMINGS)),
 }

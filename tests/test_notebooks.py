@@ -37,5 +37,5 @@ def test_a_number_that_is_glued_is_used_and_one_that_is_used_is_glued(notebook: 
     glued = set(re.findall(r'glue\("(\w+)"', text))
     used = {name.split(":")[0] for name in re.findall(r"\{glue:text\}`([^`]+)`", text)}
     assert used <= glued
-    elsewhere = " ".join(path.read_text(encoding="utf-8") for path in (notebook.parents[1] / "book").glob("*.md"))
+    elsewhere = " ".join(path.read_text(encoding="utf-8") for path in (notebook.parents[1] / "book").rglob("*.md"))
     assert not {name for name in glued - used if f":{name}:" not in elsewhere}

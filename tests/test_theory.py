@@ -1,17 +1,20 @@
 """Promises of the exactly solvable problem: formulas against brute force, and the whole chain against the formulas."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from batchtime.datasets import load_gaussian_features
 from batchtime.experiments import experiment
-from batchtime.fit import fit_inverse_law
+from batchtime.fit import fit_inverse_law, mean_updates
 from batchtime.records import LearningRate, ParameterError
 from batchtime.store import Store
 from batchtime.sweep import complete
-from batchtime.theory import NOISY_QUADRATIC
+from batchtime.theory import ANISOTROPIC_QUADRATIC, LEAST_SQUARES, NOISY_QUADRATIC, Solvable, first_passages
 
 RATES = [LearningRate(maximum=0.05), LearningRate(maximum=0.05, half_batch_size=16), LearningRate(maximum=0.4)]
 
@@ -68,3 +71,60 @@ def test_sweep_store_and_fit_recover_the_known_law(tmp_path: Path) -> None:
     for size in chosen.sealed:
         uppers = [r.outcome.upper for r in records if r.batch_size == size and r.outcome.upper is not None]
         assert np.mean(uppers) == pytest.approx(NOISY_QUADRATIC.updates(size, rate), rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("anisotropic-quadratic", ANISOTROPIC_QUADRATIC), ("least-squares", LEAST_SQUARES)]
+)
+def test_sweep_store_and_fit_recover_the_other_known_laws(tmp_path: Path, name: str, problem: Solvable) -> None:
+    chosen = experiment(name)
+    rate = chosen.sweep.setting.learning_rate
+    records = complete(chosen.sweep, name=chosen.name, store=Store(tmp_path), workers=2)
+    assert all(record.outcome.status == "reached" for record in records)
+    found = fit_inverse_law(chosen.fit_observations(records))
+    assert found.law.critical_batch_size == pytest.approx(problem.law(rate).critical_batch_size, rel=0.15)
+    for seen in mean_updates([record.observation() for record in records]):
+        assert seen.mean == pytest.approx(problem.updates(seen.batch_size, rate), rel=0.05)
+
+
+def test_the_anisotropic_mean_gap_is_that_of_its_coordinates() -> None:
+    problem, eta, size = ANISOTROPIC_QUADRATIC, 0.1, 8
+    h = np.array(problem.curvatures)
+    squares = np.full(problem.dimension, problem.distance**2 / problem.dimension)
+    assert problem.mean_gap(0, size, eta) == pytest.approx(problem.start)
+    for _ in range(50):
+        squares = (1 - eta * h) ** 2 * squares + eta**2 * problem.noise_variance / (problem.dimension * size)
+    assert problem.mean_gap(50, size, eta) == pytest.approx(float((h * squares).sum()) / 2)
+
+
+def test_the_features_have_the_moments_that_the_closed_form_takes() -> None:
+    train, validation = load_gaussian_features()
+    a, d = train.inputs.double(), LEAST_SQUARES.dimension
+    assert len(a) == LEAST_SQUARES.examples
+    assert torch.allclose(a.T @ a / len(a), torch.eye(d, dtype=torch.float64), atol=1e-6)
+    weighted = a * a.square().sum(dim=1, keepdim=True)
+    assert torch.allclose(weighted.T @ a / len(a), (d + 2) * torch.eye(d, dtype=torch.float64), atol=1e-4)
+    start = (validation.targets.double() ** 2).mean() / 2  # the loss of zero weights
+    assert float(start) == pytest.approx(LEAST_SQUARES.start, rel=1e-5)
+
+
+def test_first_passages_are_those_of_simulated_points() -> None:
+    problem = replace(NOISY_QUADRATIC, curvatures=(1.0,) * 3)
+    eta, size, runs = 0.1, 4, 4000
+    generator = np.random.default_rng(1)
+    x = np.full((runs, 3), problem.distance / math.sqrt(3))
+    passed = np.full(runs, np.inf)
+    for update in range(1, 400):
+        noise = generator.standard_normal((runs, 3)) * math.sqrt(problem.noise_variance / (3 * size))
+        x = x - eta * (x + noise)
+        passed[np.isinf(passed) & ((x**2).sum(axis=1) / 2 <= problem.gap)] = update
+    found = first_passages(problem, batch_size=size, rate=eta, runs=runs, most_updates=400)
+    error = math.hypot(passed.std(), found.std()) / math.sqrt(runs)
+    assert abs(passed.mean() - found.mean()) < 4 * error
+    with pytest.raises(ParameterError, match="curvatures"):
+        first_passages(ANISOTROPIC_QUADRATIC, batch_size=1, rate=0.1, runs=1, most_updates=1)
+
+
+def test_a_law_of_least_squares_is_refused_at_another_step() -> None:
+    with pytest.raises(ParameterError, match="learning_rate = "):
+        LEAST_SQUARES.law(LearningRate(maximum=0.5))

@@ -1,13 +1,15 @@
 """Figures and tables of the chapter "The bound"."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import seaborn as sns
 from IPython.display import HTML
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy.optimize import least_squares
 
@@ -133,26 +135,16 @@ def passage_table(
 # --- measured --------------------------------------------------------------------------------------------------------
 
 
-def best_of_rates(
-    sweeps: Mapping[float, Sequence[RunRecord]], batch_sizes: Sequence[int]
-) -> list[tuple[float, MeanUpdates]]:
-    """Return for each batch size the step size with the fewest mean updates, and these, where all its runs arrive.
-
-    Args:
-        sweeps: Runs at each step size.
-        batch_sizes: Those at which some step size was run.
-    """
-    found = []
-    for size in batch_sizes:
-        seen = [
-            (rate, mean_updates([record.observation() for record in here])[0])
-            for rate, records in sweeps.items()
-            if (here := [record for record in records if record.batch_size == size])
-        ]
-        arrived = [(rate, mean) for rate, mean in seen if mean.n_censored == 0 and mean.mean is not None]
-        if arrived:
-            found.append(min(arrived, key=lambda pair: pair[1].mean or math.inf))
-    return found
+def best_of_rates(arms: Sequence["Arm"]) -> list[tuple[float, MeanUpdates]]:
+    """Return for each batch size the step size with the fewest mean updates, of those at which every run arrives."""
+    best: dict[float, tuple[float, MeanUpdates]] = {}
+    for arm in arms:
+        for seen in arm.means():
+            before = best.get(seen.batch_size)
+            fewer = seen.mean is not None and (before is None or seen.mean < (before[1].mean or math.inf))
+            if seen.n_censored == 0 and fewer:
+                best[seen.batch_size] = (arm.rate, seen)
+    return [best[size] for size in sorted(best)]
 
 
 def certified_and_measured(
@@ -203,32 +195,30 @@ def certified_and_measured(
     axes.legend(fontsize="small")
 
 
-def rates_table(sweeps: Mapping[float, Sequence[RunRecord]], theorem: Certificate) -> HTML:
-    """Return for each step size the least batch size at which every run arrived, and the pole of the theorem."""
+def rates_table(arms: Sequence["Arm"], theorem: LastIterate) -> HTML:
+    """Return for each step size where its runs arrive, and the pole of the theorem."""
     rows = []
-    for rate, records in sorted(sweeps.items()):
-        means = mean_updates([record.observation() for record in records])
-        arrived = [seen for seen in means if seen.n_censored == 0]
+    for arm in arms:
+        means = arm.means()
         partly = [f"{seen.batch_size:g}" for seen in means if seen.n_censored > 0]
+        whole = [seen for seen in means if seen.n_censored == 0]
         rows.append(
             (
-                f"{rate:g}",
+                f"{arm.rate:g}",
                 ", ".join(partly) or "none",
-                f"{arrived[0].batch_size:g}" if arrived else "none",
-                number_text(arrived[-1].mean or math.nan) if arrived else "",
-                number_text(theorem.pole(rate)) if rate < theorem.largest_rate else "step too long",
+                f"{whole[0].batch_size:g}",
+                number_text(whole[-1].mean or math.nan),
+                number_text(theorem.pole(arm.rate)) if arm.rate < theorem.largest_rate else "step too long",
             )
         )
-    return table(
-        [
-            "step size",
-            "M with runs that never arrive",
-            "least M where all arrive",
-            "updates, largest M",
-            "pole, certified",
-        ],
-        rows,
-    )
+    columns = [
+        "step size",
+        "M where runs never arrive",
+        "least M where all do",
+        "updates, largest M",
+        "pole, certified",
+    ]
+    return table(columns, rows)
 
 
 # --- scaling ---------------------------------------------------------------------------------------------------------
@@ -246,6 +236,10 @@ class Arm:
         """Step size."""
         return self.chosen.sweep.setting.learning_rate.maximum
 
+    def means(self) -> tuple[MeanUpdates, ...]:
+        """Return the mean updates at each batch size."""
+        return mean_updates([record.observation() for record in self.records])
+
     def law(self, target: Target | None = None) -> LawFit | None:
         """Return the law of the runs, read at their own target or at another one; None where they determine none.
 
@@ -262,10 +256,10 @@ class Arm:
     def pole(self) -> float | None:
         """Return M_0 of n_inf + alpha / (M - M_0), closest to the mean updates of all batch sizes; None where unknown.
 
-        Least squares of logarithms, over the batch sizes at which every run arrives; at least four of them, and one
-        that is left out of the law or below it, or there is nothing that tells a pole.
+        Least squares of logarithms, over the batch sizes at which every run arrives; None for fewer than four of them,
+        and for a pole at less than a fifth of the least of them, which cannot be told from one at 0.
         """
-        means = [seen for seen in mean_updates([r.observation() for r in self.records]) if seen.n_censored == 0]
+        means = [seen for seen in self.means() if seen.n_censored == 0]
         sizes = np.array([seen.batch_size for seen in means])
         updates = np.array([seen.mean for seen in means], dtype=np.float64)
         if len(sizes) < 4:
@@ -277,7 +271,8 @@ class Arm:
 
         start = [math.log(updates[-1]), math.log(max(updates[0] - updates[-1], 1e-3) * sizes[0] / 2), 0.0]
         found = least_squares(errors, start, loss="soft_l1", f_scale=0.05)
-        return float(sizes[0] / (1 + math.exp(-found.x[2])))
+        pole = float(sizes[0] / (1 + math.exp(-found.x[2])))
+        return pole if pole > sizes[0] / 5 else None
 
 
 def _arriving(records: Sequence[RunRecord]) -> Sequence[RunRecord]:
@@ -314,88 +309,129 @@ class Series:
         x: What was changed.
         y: The quantity.
         intervals: 95 %, None on an open side; empty where there are none.
-        predicted: The exponent of x that theory gives.
+        predicted: What theory says of the quantity at each x, up to a factor.
     """
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
     intervals: Sequence[Interval]
-    predicted: float
+    predicted: Sequence[float]
 
-    @property
-    def exponent(self) -> float | None:
-        """Exponent of the power law closest to the points, by least squares of logarithms; None for fewer than two."""
-        return float(np.polyfit(np.log(self.x), np.log(self.y), 1)[0]) if len(set(self.x)) >= 2 else None
+    def exponents(self) -> tuple[float, float] | None:
+        """Return the exponents of the power laws closest to the points and to the prediction; None for one point.
 
-
-def by_rate(arms: Sequence[Arm]) -> list[Series]:
-    """Return n_inf, alpha and the pole of the arms of a task against the step size, with what theory says of each."""
-    laws = [(arm.rate, law) for arm in arms for law in (arm.law(),) if law is not None]
-    poles = [(arm.rate, pole) for arm in arms for pole in (arm.pole(),) if pole is not None]
-    return [
-        _series("n_inf (updates)", laws, "n_inf", -1),
-        _series("alpha (examples)", laws, "alpha", 0),
-        Series(
-            name="pole (examples)",
-            x=[rate for rate, _ in poles],
-            y=[pole for _, pole in poles],
-            intervals=(),
-            predicted=1,
-        ),
-    ]
+        By least squares of logarithms.
+        """
+        if len(set(self.x)) < 2:
+            return None
+        found, predicted = (float(np.polyfit(np.log(self.x), np.log(y), 1)[0]) for y in (self.y, self.predicted))
+        return found, predicted
 
 
-def by_target(arm: Arm, targets: Mapping[float, float]) -> list[Series]:
-    """Return n_inf, alpha and their quotient against 1 / epsilon, from the same runs read at several targets.
+def series_by_rate(arms: Mapping[str, Sequence[Arm]]) -> dict[str, list[Series]]:
+    """Return for each task n_inf, alpha and the pole of its sweeps against the step size."""
+    found = {}
+    for task, here in arms.items():
+        laws = [(arm.rate, law) for arm in here for law in (arm.law(),) if law is not None]
+        poles = {arm.rate: pole for arm in here for pole in (arm.pole(),) if pole is not None}
+        found[task] = [
+            _series("n_inf (updates)", laws, "n_inf", lambda rate: 1 / rate),
+            _series("alpha (examples)", laws, "alpha", lambda _: 1.0),
+            Series(name="pole (examples)", x=list(poles), y=list(poles.values()), intervals=(), predicted=list(poles)),
+        ]
+    return found
 
-    Args:
-        arm: The runs.
-        targets: The metric's thresholds, with the gap epsilon that each stands for.
+
+_CHANCE = 0.9  # error of ten classes before the first update
+_TARGETS = {
+    "mnist-logistic": ("mnist-logistic-rate-4", (1.22, 1.24, 1.27, 1.3, 1.35, 1.4, 1.5)),
+    "mnist-lenet": ("mnist-lenet", (0.06, 0.07, 0.08, 0.1, 0.12, 0.15, 0.18)),
+    "cifar10-cnn": ("cifar10-cnn", (0.5, 0.51, 0.52, 0.53, 0.56, 0.6, 0.65)),
+}
+"""The sweep of each task that is read at several targets, and the targets, its own first."""
+
+
+def series_by_target(arms: Mapping[str, Sequence[Arm]], store: Store) -> dict[str, list[Series]]:
+    """Return for each task n_inf, alpha and their quotient against 1 / epsilon, from one sweep read at several targets.
+
+    epsilon is the loss less its minimum where a study gives the minimum, and the target itself where it is an error.
+    Predicted is the form of `last-law`: ln(Delta_0 / epsilon), 1 / epsilon - 1 / Delta_0, and their quotient.
     """
-    own = arm.chosen.workload.target
-    laws = [
-        (1 / gap, law)
-        for value, gap in targets.items()
-        for law in (arm.law(replace(own, value=value)),)
-        if law is not None
-    ]
+    found = {}
+    for task, here in arms.items():
+        name, targets = _TARGETS[task]
+        arm = next((arm for arm in here if arm.chosen.name == name), None)
+        if arm is None:
+            continue
+        own = arm.chosen.workload.target
+        known = store.latest_constants(task).values if own.metric == "loss" else {"minimum": 0.0, "start": _CHANCE}
+        laws = [
+            (1 / (value - known["minimum"]), law)
+            for value in targets
+            for law in (arm.law(replace(own, value=value)),)
+            if law is not None
+        ]
+        found[task] = _target_series(laws, known["start"])
+    return found
+
+
+def _target_series(laws: Sequence[tuple[float, LawFit]], start: float) -> list[Series]:
+    def halvings(inverse_gap: float) -> float:
+        return math.log(start * inverse_gap)
+
+    def noise(inverse_gap: float) -> float:
+        return inverse_gap - 1 / start
+
     return [
-        _series("n_inf (updates)", laws, "n_inf", 0),
-        _series("alpha (examples)", laws, "alpha", 1),
-        _series("alpha / n_inf (examples)", laws, "critical_batch_size", 1),
+        _series("n_inf (updates)", laws, "n_inf", halvings),
+        _series("alpha (examples)", laws, "alpha", noise),
+        _series("alpha / n_inf (examples)", laws, "critical_batch_size", lambda x: noise(x) / halvings(x)),
     ]
 
 
-def _series(name: str, laws: Sequence[tuple[float, LawFit]], quantity: str, predicted: float) -> Series:
+def count_sweeps(arms: Mapping[str, Sequence[Arm]]) -> int:
+    """Return how many sweeps there are of all tasks."""
+    return sum(len(here) for here in arms.values())
+
+
+def count_runs(arms: Mapping[str, Sequence[Arm]]) -> int:
+    """Return how many runs there are in all sweeps."""
+    return sum(len(arm.records) for here in arms.values() for arm in here)
+
+
+def _series(
+    name: str, laws: Sequence[tuple[float, LawFit]], quantity: str, predicted: Callable[[float], float]
+) -> Series:
     kept = [(x, law) for x, law in laws if 0 < getattr(law.law, quantity) < math.inf]
     return Series(
         name=name,
         x=[x for x, _ in kept],
         y=[getattr(law.law, quantity) for _, law in kept],
         intervals=[getattr(law.intervals, quantity) for _, law in kept],
-        predicted=predicted,
+        predicted=[predicted(x) for x, _ in kept],
     )
 
 
-def scaling_row(axes: Sequence[Axes], series: Sequence[Series], *, x_label: str, title: str) -> None:
-    """Draw some quantities of a task, one on each axes, with the predicted slope through their middle.
+def scaling_figure(rows: Mapping[str, Sequence[Series]], *, x_label: str) -> Figure:
+    """Return a figure with a row for each task that has two points or more, and a panel for each quantity."""
+    shown = {task: series for task, series in rows.items() if any(len(one.x) >= 2 for one in series)}
+    columns = max(len(series) for series in shown.values())
+    figure, axes = plt.subplots(len(shown), columns, figsize=(10, 3.2 * len(shown)), squeeze=False)
+    for row, (task, series) in zip(axes, shown.items(), strict=True):
+        _scaling_row(row, series, x_label=x_label, title=task)
+    return figure
 
-    Args:
-        axes: As many as there are series.
-        series: What is drawn.
-        x_label: What was changed.
-        title: Of the first axes.
-    """
+
+def _scaling_row(axes: Sequence[Axes], series: Sequence[Series], *, x_label: str, title: str) -> None:
     for place, one in zip(axes, series, strict=True):
         for x, y, (low, high) in zip(one.x, one.y, one.intervals or [(None, None)] * len(one.x), strict=True):
             if low is not None and high is not None:
                 place.plot([x, x], [low, high], color=MEASURED, linewidth=1.5)
             place.plot([x], [y], "o", color=MEASURED, markersize=5)
         if one.x:
-            ends = np.array([min(one.x), max(one.x)])
-            middle = math.exp(float(np.mean(np.log(one.y)))) / math.exp(float(np.mean(np.log(one.x)))) ** one.predicted
-            place.plot(ends, middle * ends**one.predicted, color=PREDICTED, label=f"predicted slope {one.predicted:g}")
+            factor = math.exp(float(np.mean(np.log(one.y) - np.log(one.predicted))))
+            place.plot(one.x, factor * np.array(one.predicted), color=PREDICTED, label="predicted form")
             place.legend(fontsize="small")
         place.set_xscale("log")
         place.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0)))
@@ -406,19 +442,25 @@ def scaling_row(axes: Sequence[Axes], series: Sequence[Series], *, x_label: str,
     axes[0].set_title(title, loc="left", fontsize="medium")
 
 
+def exponent_text(rows: Mapping[str, Sequence[Series]], task: str, quantity: str) -> str:
+    """Return a found exponent and the predicted one as a reader says them, or that there is none yet."""
+    found = next((one.exponents() for one in rows.get(task, ()) if one.name.startswith(f"{quantity} (")), None)
+    return "not known, for want of recorded sweeps" if found is None else f"{found[0]:.2f} (predicted {found[1]:.2f})"
+
+
 def scaling_table(rows: Mapping[str, Sequence[Series]]) -> HTML:
-    """Return for each task and quantity the exponent that was found, beside the predicted one."""
+    """Return for each task and quantity the exponent that was found, beside that of the predicted form."""
     return table(
-        ["task", "quantity", "points", "found exponent", "predicted"],
+        ["task", "quantity", "points", "found exponent", "of the predicted form"],
         [
             (
                 task if position == 0 else "",
                 one.name.split(" (")[0],
                 f"{len(one.x)}",
-                "too few points" if one.exponent is None else f"{one.exponent:.2f}",
-                f"{one.predicted:g}",
+                *(["too few points", ""] if exponents is None else [f"{exponent:.2f}" for exponent in exponents]),
             )
             for task, series in rows.items()
             for position, one in enumerate(series)
+            for exponents in (one.exponents(),)
         ],
     )

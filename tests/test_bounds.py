@@ -1,0 +1,61 @@
+"""Promises of the certified counts beyond the equations: what is refused, and how the theorems stand to each other."""
+
+import math
+
+import pytest
+
+from batchtime.bounds import AveragedIterate, Constants, LastIterate, interpolation, necessary, without_replacement
+from batchtime.records import InverseLaw, ParameterError
+
+VALID = {"smoothness": 2.0, "curvature": 0.1, "noise_variance": 3.0, "distance": 1.0, "start": 1.0, "gap": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("smoothness", 0.0),
+        ("smoothness", math.inf),
+        ("curvature", 0.0),
+        ("curvature", 3.0),
+        ("noise_variance", -1.0),
+        ("distance", 0.0),
+        ("gap", 1.0),
+        ("gap", math.nan),
+    ],
+)
+def test_constants_that_no_function_has_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(ParameterError, match=r" = .* is not allowed; allowed: ") as error:
+        Constants(**(VALID | {name: value}))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("theorem", "rate"), [(AveragedIterate, 0.51), (LastIterate, 1.0), (LastIterate, 0.0)])
+def test_a_step_for_which_the_theorem_says_nothing_is_refused(theorem: type, rate: float) -> None:
+    with pytest.raises(ParameterError, match="learning_rate = "):
+        theorem(constants=Constants(**VALID)).updates(100, rate)
+
+
+def test_what_has_no_meaning_is_refused() -> None:
+    with pytest.raises(ParameterError, match="smoothness = 2"):
+        necessary(Constants(**(VALID | {"curvature": 1.5})))
+    with pytest.raises(ParameterError, match="examples = 1"):
+        without_replacement(InverseLaw(n_inf=1, alpha=1), 1)
+    with pytest.raises(ParameterError, match="largest_smoothness = 1"):
+        interpolation(smoothness=2, largest_smoothness=1, curvature=0.1, distance=1, gap=0.1)
+    with pytest.raises(ParameterError, match="gap = 5"):
+        interpolation(smoothness=2, largest_smoothness=3, curvature=0.1, distance=1, gap=5)
+    with pytest.raises(ParameterError, match="split = 1"):
+        AveragedIterate(constants=Constants(**VALID)).harmonic(1)
+
+
+def test_one_update_of_the_longest_step_is_certified_where_there_is_one_curvature_and_no_noise() -> None:
+    constants = Constants(**(VALID | {"curvature": 2.0, "noise_variance": 0.0}))
+    assert math.ceil(LastIterate(constants=constants).updates(1, 0.5)) == 1
+
+
+def test_without_noise_the_batch_size_does_not_matter() -> None:
+    constants = Constants(**(VALID | {"noise_variance": 0.0}))
+    for theorem in (AveragedIterate(constants=constants), LastIterate(constants=constants)):
+        assert theorem.updates(1, 0.3) == pytest.approx(theorem.updates(1000, 0.3))
+        assert theorem.best(1) == theorem.best(1000)
+        assert theorem.harmonic()[1].alpha == 0

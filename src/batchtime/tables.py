@@ -332,9 +332,11 @@ def verdict(several: Sequence[Arm]) -> Markdown:
 def tuned_table(tuned: Sequence[Tuned], fixed: Arm) -> HTML:
     """Return for each batch size the best step size, its mean updates, and those at the fixed step size."""
     at_fixed = {seen.batch_size: seen for seen in fixed.means()}
+    # Together, so that all batch sizes say how runs scatter: a few runs at one may lie between the same evaluations.
+    at_best = {seen.batch_size: seen for seen in mean_updates([run.observation() for one in tuned for run in one.runs])}
     rows = []
     for one in tuned:
-        seen = _mean(one.runs)
+        seen = at_best[one.batch_size]
         other = at_fixed.get(one.batch_size)
         known = other is not None and other.mean is not None and seen.mean is not None
         rows.append(

@@ -135,7 +135,7 @@ def passage_table(
 # --- measured --------------------------------------------------------------------------------------------------------
 
 
-def best_of_rates(arms: Sequence["Arm"]) -> list[tuple[float, MeanUpdates]]:
+def best_of_rates(arms: Sequence["Arm"]) -> dict[float, tuple[float, MeanUpdates]]:
     """Return for each batch size the step size with the fewest mean updates, of those at which every run arrives."""
     best: dict[float, tuple[float, MeanUpdates]] = {}
     for arm in arms:
@@ -144,7 +144,7 @@ def best_of_rates(arms: Sequence["Arm"]) -> list[tuple[float, MeanUpdates]]:
             fewer = seen.mean is not None and (before is None or seen.mean < (before[1].mean or math.inf))
             if seen.n_censored == 0 and fewer:
                 best[seen.batch_size] = (arm.rate, seen)
-    return [best[size] for size in sorted(best)]
+    return dict(sorted(best.items()))
 
 
 def certified_and_measured(
@@ -153,7 +153,7 @@ def certified_and_measured(
     *,
     harmonic: Sequence[RunRecord],
     law: InverseLaw,
-    best: Sequence[tuple[float, MeanUpdates]],
+    best: Mapping[float, tuple[float, MeanUpdates]],
 ) -> None:
     """Draw certified and measured updates against the batch size, at the harmonic step and at the best one.
 
@@ -162,7 +162,7 @@ def certified_and_measured(
         theorem: What certifies.
         harmonic: Runs at the harmonic step of the theorem.
         law: Fitted to these.
-        best: Mean updates at the best step size that was run, by batch size.
+        best: By batch size, the best step size that was run and its mean updates.
     """
     sizes = np.geomspace(1, max(record.batch_size for record in harmonic), 200)
     swept = sorted({record.batch_size for record in harmonic})
@@ -184,8 +184,8 @@ def certified_and_measured(
     fitted = np.geomspace(swept[0], swept[-1], 100)
     axes.plot(fitted, law.updates(fitted), color=FITTED, linestyle=":", label="n_inf + alpha / M, fitted to them")
     axes.plot(
-        [seen.batch_size for _, seen in best],
-        [seen.mean or math.nan for _, seen in best],
+        [seen.batch_size for _, seen in best.values()],
+        [seen.mean or math.nan for _, seen in best.values()],
         "s",
         color=PREDICTED,
         label="measured, best of the step sizes run",

@@ -33,7 +33,8 @@ TASKS = [known for known in EXPERIMENTS.values() if known.variant_of is None]
 def test_every_task_seals_two_batch_sizes_inside_its_range(known: Experiment) -> None:
     assert len(known.sealed) == 2
     assert set(known.sealed) <= set(known.sweep.batch_sizes)
-    assert min(known.fitted) < min(known.sealed)
+    # Inside of what was swept: where sizes near the pole are left out, the least sealed one may lie below the fit.
+    assert min(known.sweep.batch_sizes) < min(known.sealed)
     assert max(known.sealed) < max(known.fitted)
     assert set(known.fitted).isdisjoint(known.sealed + known.left_out)
 

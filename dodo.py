@@ -94,6 +94,9 @@ PAGES = {
         data=arms("mnist-lenet", "momentum", "adam", "epochs"),
         figures=("optimizers-mnist-lenet.svg",),
     ),
+    "harmonic": Page(
+        notebook="harmonic.md", data=arms("europarl-gru", "harmonic"), figures=("harmonic-europarl-gru.svg",)
+    ),
     **{
         f"converged-{name}": Page(
             notebook="converged.md",

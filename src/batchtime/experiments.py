@@ -176,6 +176,11 @@ def sampling_arms(base: str) -> dict[str, Experiment]:
     return _named_arms(base, {"drawn with replacement": "", "drawn epoch by epoch": "-epochs"})
 
 
+def harmonic_arms(base: str) -> dict[str, Experiment]:
+    """Return a task and its sweep with a step size that shrinks with the batch, as a reader names them."""
+    return _named_arms(base, {"constant step size": "", "harmonic step size": "-harmonic"})
+
+
 def _named_arms(base: str, suffixes: Mapping[str, str]) -> dict[str, Experiment]:
     have = [name for name in EXPERIMENTS if all(name + suffix in EXPERIMENTS for suffix in suffixes.values())]
     check(base in have, name="workload", value=base, allowed=f"swept in these ways: {', '.join(have)}")
@@ -340,7 +345,7 @@ _TASKS = (
                 ),
                 learning_rate=LearningRate(maximum=0.02),
                 max_updates=30_000,
-                grid=EvaluationGrid(ratio=1.05, stride=8, near=1.05),
+                grid=EvaluationGrid(ratio=1.05, stride=8, near=1.02),
             ),
             batch_sizes=(2, 3, 4, 6, 8, 12, 16, 32, 64, 96, 128, 256),
             seeds=tuple(range(10)),
@@ -565,6 +570,13 @@ _VARIANTS = (
         batch_sizes=_powers(4, 512),
         seeds=6,
         sampling="epochs",
+    ),
+    _variant(
+        "europarl-gru",
+        "harmonic",
+        "with step size 2 / (1 + 8 / M), smaller where the batch is",
+        batch_sizes=_powers(2, 64),
+        learning_rate=LearningRate(maximum=2, half_batch_size=8),
     ),
     *_rates(
         "mnist-logistic",

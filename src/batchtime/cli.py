@@ -126,28 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("name", metavar="NAME", choices=["coverage", "bias"], help="coverage, or bias")
     study.add_argument("--replications", type=_count, metavar="N", help="tables of each design (default: its own)")
 
-    time = verb(
-        "time",
-        _time,
-        "measure seconds per update and fit its line",
-        "batchtime time digits-mlp --repeats 50",
-        data,
-        record,
-    )
-    time.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
-    time.add_argument("--batch-sizes", metavar="LIST", help="sizes to time (default: the sweep's and sizes between)")
-    time.add_argument("--repeats", type=_count, default=50, metavar="N", help="durations a size (default: 50)")
-    time.add_argument("--allow-busy", action="store_true", help="record and fit also where other programs interfered")
-
-    constants = verb(
-        "constants",
-        _constants,
-        "compute what the bound takes of softmax regression: smoothness, curvature, noise, distance, start, minimum",
-        "batchtime constants mnist-logistic",
-        data,
-        record,
-    )
-    constants.add_argument("name", metavar="NAME", help="mnist-logistic, or a variant of it")
+    _add_measurements(verb, data, record)
 
     fit = verb(
         "fit",
@@ -171,6 +150,68 @@ def _parser() -> argparse.ArgumentParser:
     rerun.add_argument("--out", type=Path, metavar="FOLDER", help="where the notebook and its page are written")
     rerun.add_argument("--list", action="store_true", help="list the parameters with type and default; run nothing")
     return parser
+
+
+def _add_measurements(verb: Callable[..., _Verb], *parents: _Verb) -> None:
+    """Add what measures a machine or a problem and records it."""
+    time = verb(
+        "time",
+        _time,
+        "measure seconds per update and fit its line",
+        "batchtime time digits-mlp --repeats 50",
+        *parents,
+    )
+    time.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    time.add_argument("--batch-sizes", metavar="LIST", help="sizes to time (default: the sweep's and sizes between)")
+    time.add_argument("--repeats", type=_count, default=50, metavar="N", help="durations a size (default: 50)")
+    time.add_argument("--allow-busy", action="store_true", help="record and fit also where other programs interfered")
+
+    clock = verb(
+        "clock",
+        _clock,
+        "train whole runs one at a time with the clock running, and hold predicted training times against them",
+        "batchtime clock digits-mlp --seeds 3",
+        *parents,
+    )
+    clock.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    clock.add_argument(
+        "--batch-sizes", metavar="LIST", help="default: half, once and twice the optimum, and the sealed"
+    )
+    clock.add_argument("--seeds", type=_count, default=5, metavar="N", help="runs a batch size (default: 5)")
+    clock.add_argument("--allow-busy", action="store_true", help="record also where other programs interfered")
+
+    learners = verb(
+        "learners",
+        _learners,
+        "measure updates and all-reduces of several learners, processes on this machine",
+        "batchtime learners digits-mlp --learners 2",
+        *parents,
+    )
+    learners.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    learners.add_argument("--learners", type=_count, default=2, metavar="L", help="processes (default: 2)")
+    learners.add_argument("--batch-sizes", metavar="LIST", help="of all learners together (default: 8 to 512)")
+    learners.add_argument("--repeats", type=_count, default=30, metavar="N", help="durations of each (default: 30)")
+
+    noise = verb(
+        "noise",
+        _noise,
+        "measure the gradient noise scale along training",
+        "batchtime noise digits-mlp --examples 320",
+        *parents,
+    )
+    noise.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    noise.add_argument("--batch-size", type=_count, default=64, metavar="M", help="of the run (default: 64)")
+    noise.add_argument("--seeds", type=_count, default=3, metavar="N", help="runs (default: 3)")
+    noise.add_argument("--examples", type=_count, default=4096, metavar="N", help="gradients a point (default: 4096)")
+
+    constants = verb(
+        "constants",
+        _constants,
+        "compute what the bound takes of softmax regression: smoothness, curvature, noise, distance, start, minimum",
+        "batchtime constants mnist-logistic",
+        *parents,
+    )
+    constants.add_argument("name", metavar="NAME", help="mnist-logistic, or a variant of it")
 
 
 def _add_changes(parser: argparse.ArgumentParser) -> None:
@@ -401,6 +442,117 @@ def _time(options: argparse.Namespace) -> Result:
     return found, (
         f"{chosen.name}: {time.fixed_seconds * 1e6:.4g} us an update and {time.seconds_per_example * 1e6:.4g} us an "
         f"example; medians within {fitted.largest_deviation:.1%} of that line; wall/CPU {ratio:.2f}"
+    )
+
+
+CLOCKED_SEEDS = 1000
+"""First seed of runs with the clock running: no sweep has it, so that the law has not seen them."""
+
+
+def _clock(options: argparse.Namespace) -> Result:
+    from batchtime.clock import ClockError, time_runs
+    from batchtime.experiments import experiment
+    from batchtime.records import RunSpec
+    from batchtime.store import writing
+    from batchtime.sweep import recorded
+    from batchtime.training_time import against_the_clock, clocked_batch_sizes, of_experiment
+    from batchtime.update_time import BUSY
+
+    store = _store(options)
+    chosen = experiment(options.name)
+    timings = store.latest_timing(chosen.name, own=not options.record).timings
+    observations = chosen.fit_observations(records := recorded(chosen.sweep, name=chosen.name, store=store))
+    sizes = clocked_batch_sizes(chosen, of_experiment(chosen, records, timings))
+    if options.batch_sizes is not None:
+        sizes = chosen.changed(batch_sizes=options.batch_sizes).sweep.batch_sizes
+    path = store.timed_runs_file(chosen.name)
+    with writing(path) as writer:
+        done = {run.spec for run in store.timed_runs(chosen.name, own=not options.record)}
+        specs = [
+            RunSpec(setting=chosen.sweep.setting, batch_size=size, seed=CLOCKED_SEEDS + seed)
+            for seed in range(options.seeds)
+            for size in sizes
+        ]
+        try:
+            time_runs(
+                [spec for spec in specs if spec not in done],
+                writer=writer,
+                most_wall_over_cpu=math.inf if options.allow_busy else BUSY,
+                progress=_bar(f"clock {chosen.name}"),
+            )
+        except ClockError as error:
+            raise RefusedError(str(error)) from error
+    wanted = set(specs)
+    runs = [run for run in store.timed_runs(chosen.name, own=not options.record) if run.spec in wanted]
+    rows = against_the_clock(observations, timings, runs)
+    found: dict[str, object] = {
+        "name": chosen.name,
+        "batch_sizes": {
+            row.batch_size: {"predicted": row.predicted, "measured": row.measured, "n_runs": row.n_runs} for row in rows
+        },
+        "file": str(path),
+    }
+    lines = [
+        f"{chosen.name}, M = {row.batch_size}: predicted {row.predicted:.3g} s, measured "
+        + ("nothing" if row.measured is None or row.error is None else f"{row.measured:.3g} s, {row.error:+.1%}")
+        + f" ({row.n_runs} runs, wall/CPU at most {row.wall_over_cpu:.2f})"
+        for row in rows
+    ]
+    return found, "\n".join(lines)
+
+
+def _learners(options: argparse.Namespace) -> Result:
+    from batchtime.experiments import experiment
+    from batchtime.learners import time_learners
+    from batchtime.store import writing
+
+    chosen = experiment(options.name)
+    sizes = chosen.changed(batch_sizes=options.batch_sizes or "[8, 16, 32, 64, 96, 128, 256, 512]").sweep.batch_sizes
+    path = _store(options).learners_file(chosen.name)
+    with writing(path) as writer:
+        record = time_learners(chosen.workload, batch_sizes=sizes, learners=options.learners, repeats=options.repeats)
+        writer.append(record)
+    found: dict[str, object] = {
+        "name": chosen.name,
+        "learners": record.learners,
+        "gradient_bytes": record.gradient_bytes,
+        "seconds": {mode: {t.batch_size: t.seconds for t in timings} for mode, timings in record.timings.items()},
+        "all_reduce": {one.payload_bytes: one.median_seconds for one in record.all_reduce},
+        "file": str(path),
+    }
+    lines = [
+        f"{chosen.name}, {record.learners} learners, {mode}: "
+        + ", ".join(f"{timing.seconds * 1e3:.3g} ms at {timing.batch_size}" for timing in timings)
+        for mode, timings in record.timings.items()
+    ]
+    return found, "\n".join(lines)
+
+
+def _noise(options: argparse.Namespace) -> Result:
+    from batchtime.experiments import experiment
+    from batchtime.noise import measured_points, noise_along
+    from batchtime.records import RunSpec
+    from batchtime.store import writing
+    from batchtime.sweep import recorded
+
+    store = _store(options)
+    chosen = experiment(options.name)
+    points = measured_points(recorded(chosen.sweep, name=chosen.name, store=store), options.batch_size)
+    specs = [
+        RunSpec(setting=chosen.sweep.setting, batch_size=options.batch_size, seed=seed) for seed in range(options.seeds)
+    ]
+    path = store.noise_file(chosen.name)
+    with writing(path) as writer:
+        bar = _bar(f"noise {chosen.name}")
+        for spec in specs:
+            writer.append(noise_along(spec, points=points, examples=options.examples, progress=bar))
+    records = [record for record in store.noise(chosen.name) if record.batch_size == options.batch_size]
+    last = [record.noise_variance[-1] / record.gradient_square[-1] for record in records]
+    return (
+        {"name": chosen.name, "points": points, "noise_scale_at_the_end": last, "file": str(path)},
+        f"{chosen.name}: simple noise scale after {points[-1]} updates "
+        + ", ".join(f"{scale:.3g}" for scale in last)
+        + " examples, one a seed",
     )
 
 

@@ -18,9 +18,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from batchtime.provenance import ROOT
-from batchtime.records import BatchtimeError, ConstantsRecord, Observation, RunRecord, StudyRecord, TimingRecord
+from batchtime.records import (
+    BatchtimeError,
+    ConstantsRecord,
+    LearnersRecord,
+    NoiseRecord,
+    Observation,
+    RunRecord,
+    StudyRecord,
+    TimedRun,
+    TimingRecord,
+)
 
 _R = TypeVar("_R")
+Record = RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord
 _MARK = b',"crc32":"'
 
 
@@ -65,6 +76,48 @@ class Store:
         """Return the file that the constants of this workload are written to."""
         return self._target() / "constants" / f"{name}.jsonl"
 
+    def timed_runs_file(self, name: str) -> Path:
+        """Return the file that timed runs of this sweep's setting are written to."""
+        return self._target() / "timed_runs" / f"{name}.jsonl"
+
+    def learners_file(self, name: str) -> Path:
+        """Return the file that timings of several learners are written to."""
+        return self._target() / "learners" / f"{name}.jsonl"
+
+    def noise_file(self, name: str) -> Path:
+        """Return the file that the gradient noise of this workload is written to."""
+        return self._target() / "noise" / f"{name}.jsonl"
+
+    def timed_runs(self, name: str, *, own: bool = False) -> list[TimedRun]:
+        """Return the timed runs of a sweep's setting: the published ones, or this machine's `own`.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        return self._measured("timed_runs", name, TimedRun, own=own)
+
+    def learners(self, name: str, *, own: bool = False) -> list[LearnersRecord]:
+        """Return the timings of several learners: the published ones, or this machine's `own`.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        return self._measured("learners", name, LearnersRecord, own=own)
+
+    def noise(self, name: str) -> list[NoiseRecord]:
+        """Return the gradient noise along runs, published first; while `recording`, that alone.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        tops = self._sources()[:1] if self.recording else self._sources()
+        return [r for top in tops for r in _read(top / "noise" / f"{name}.jsonl", NoiseRecord)]
+
+    def _measured(self, kind: str, name: str, record: type[_R], *, own: bool) -> list[_R]:
+        """Return records of durations; those of two machines are never put together."""
+        published, cached = self._sources()
+        return _read((cached if own else published) / kind / f"{name}.jsonl", record)
+
     def studies(self, name: str) -> list[StudyRecord]:
         """Return what is recorded of a simulation study, published first; while `recording`, that alone.
 
@@ -97,10 +150,9 @@ class Store:
         Raises:
             StoreError: If none are recorded, or a line is damaged.
         """
-        published, cached = self._sources()
-        path = (cached if own else published) / "timings" / f"{name}.jsonl"
-        found = _read(path, TimingRecord)
+        found = self._measured("timings", name, TimingRecord, own=own)
         if not found:
+            path = self._sources()[own] / "timings" / f"{name}.jsonl"
             raise StoreError(f"{path} holds no timings of {name}; measure them first: batchtime time {name}")
         return found[-1]
 
@@ -134,7 +186,7 @@ class Writer:
         self.path = path
         self._descriptor = descriptor
 
-    def append(self, record: RunRecord | TimingRecord | StudyRecord | ConstantsRecord) -> None:
+    def append(self, record: Record) -> None:
         """Write one record and wait until it is on the disk.
 
         Raises:

@@ -1,10 +1,11 @@
 """From durations to the time per update: t(M) = fixed_seconds + seconds_per_example M, with its uncertainty."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import least_squares
 
 from batchtime.likelihood import least_squares_line, listed
 from batchtime.records import Array, FitError, Interval, UpdateTime, UpdateTiming
@@ -25,6 +26,7 @@ class UpdateTimeFit:
         update_time: Point estimate.
         fixed_seconds: 95 % interval; None on a side that reaches 0.
         seconds_per_example: 95 % interval; None on a side that reaches 0.
+        break_even_batch_size: 95 % interval of fixed_seconds / seconds_per_example; None on a side that is open.
         largest_deviation: Largest |line / median - 1| over batch sizes.
         r2: R^2 of the median seconds about the line.
         wall_over_cpu: Largest median of wall / CPU over batch sizes.
@@ -35,6 +37,7 @@ class UpdateTimeFit:
     update_time: UpdateTime
     fixed_seconds: Interval
     seconds_per_example: Interval
+    break_even_batch_size: Interval
     largest_deviation: float
     r2: float
     wall_over_cpu: float
@@ -66,7 +69,7 @@ def fit_update_time(timings: Sequence[UpdateTiming], *, allow_busy: bool = False
         )
     sizes = np.array(list(walls), dtype=np.float64)
     medians = np.array([np.median(seconds) for seconds in walls.values()])
-    best, low, high = _line(sizes, medians, walls)
+    best, low, high, break_even = _line(sizes, medians, walls)
     line = UpdateTime(fixed_seconds=float(best[0]), seconds_per_example=float(best[1]))
     deviation = np.abs(line.seconds(sizes) / medians - 1)
     about_mean = float(np.sum((medians - medians.mean()) ** 2))
@@ -74,6 +77,7 @@ def fit_update_time(timings: Sequence[UpdateTiming], *, allow_busy: bool = False
         update_time=line,
         fixed_seconds=(_positive(low[0]), _positive(high[0])),
         seconds_per_example=(_positive(low[1]), _positive(high[1])),
+        break_even_batch_size=break_even,
         largest_deviation=float(deviation.max()),
         r2=1 - float(np.sum((medians - line.seconds(sizes)) ** 2)) / about_mean if about_mean > 0 else 0.0,
         wall_over_cpu=busy,
@@ -86,21 +90,158 @@ def _positive(value: float) -> float | None:
     return float(value) if value > 0 else None
 
 
-def _line(sizes: Array, medians: Array, walls: Mapping[int, Array]) -> tuple[Array, Array, Array]:
-    """Return the fixed seconds and the seconds per example (2,), and the lower and upper ends of their intervals."""
+def _line(sizes: Array, medians: Array, walls: Mapping[int, Array]) -> tuple[Array, Array, Array, Interval]:
+    """Return the fixed seconds and the seconds per example (2,), the ends of their intervals, and of their ratio's."""
     ones = np.ones_like(sizes)
     best = least_squares_line(sizes, medians, ones)
     generator = np.random.default_rng(0)
     drawn = [np.median(generator.choice(wall, size=(DRAWS, len(wall))), axis=1) for wall in walls.values()]
-    lines = [least_squares_line(sizes, draw, ones) for draw in np.stack(drawn, axis=1)]
-    low, high = np.quantile(lines, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    lines = np.array([least_squares_line(sizes, draw, ones) for draw in np.stack(drawn, axis=1)])
+    ends = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+    low, high = np.quantile(lines, ends, axis=0)
+    if min(best) <= 0 or lines.min() <= 0:
+        return best, low, high, (None, None)
+    log_ratio = math.log(best[0] / best[1])
+    log_low, log_high = np.quantile(np.log(lines[:, 0] / lines[:, 1]), ends)
     freedom = len(sizes) - 2
     if freedom > 0:
         design = np.stack((1 / medians, sizes / medians), axis=1)
         variance = float(np.sum((design @ best - 1) ** 2)) / freedom
-        reach = np.sqrt(f_point(freedom) * variance * np.diag(np.linalg.inv(design.T @ design)))
+        covariance = f_point(freedom) * variance * np.linalg.inv(design.T @ design)
+        reach = np.sqrt(np.diag(covariance))
         low, high = np.minimum(low, best - reach), np.maximum(high, best + reach)
-    return best, low, high
+        slope = np.array([1, -1]) / best  # of the log of the ratio
+        reach_of_log = math.sqrt(slope @ covariance @ slope)
+        log_low, log_high = min(log_low, log_ratio - reach_of_log), max(log_high, log_ratio + reach_of_log)
+    return best, low, high, (math.exp(log_low), math.exp(log_high))
+
+
+# Other forms than the line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BentTime:
+    """Seconds per update of two lines that meet, for instance where a batch no longer fits into a cache.
+
+    Args:
+        fixed_seconds: Of the first line, at M = 0.
+        seconds_per_example: Up to the bend.
+        later_seconds_per_example: Beyond it.
+        bend: Batch size.
+    """
+
+    fixed_seconds: float
+    seconds_per_example: float
+    later_seconds_per_example: float
+    bend: float
+
+    def seconds(self, batch_size: Array) -> Array:
+        """Return the seconds of one update at some batch sizes."""
+        before, beyond = np.minimum(batch_size, self.bend), np.maximum(batch_size - self.bend, 0)
+        return self.fixed_seconds + self.seconds_per_example * before + self.later_seconds_per_example * beyond
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeForm:
+    """A form of the time per update fitted to medians.
+
+    Args:
+        name: What the book calls it.
+        time: With the most likely parameters.
+        aicc: 2 k + n log(squares / n) with the correction for few sizes, k counting the scatter; less is better.
+        largest_deviation: Largest |form / median - 1| over batch sizes.
+        leave_one_out_error: Root mean square relative error at batch sizes left out of the fit, the ends kept in.
+    """
+
+    name: str
+    time: UpdateTime | BentTime
+    aicc: float
+    largest_deviation: float
+    leave_one_out_error: float
+
+
+FORMS = ("line", "larger of the two", "power mean", "two lines")
+
+
+def fit_forms(timings: Sequence[UpdateTiming]) -> tuple[TimeForm, ...]:
+    """Fit each of `FORMS` to the median seconds, by least squares of log residuals, and compare them by AICc.
+
+    Raises:
+        FitError: If there are fewer than 8 batch sizes, as many as the form of most parameters can be judged by.
+    """
+    walls = _durations(timings)
+    sizes, medians = np.array(list(walls), dtype=np.float64), np.array([np.median(wall) for wall in walls.values()])
+    if len(sizes) < 8:
+        raise FitError(f"{len(sizes)} batch sizes do not tell forms of the time per update apart; time 8 or more")
+    return tuple(_form(name, sizes, medians) for name in FORMS)
+
+
+def _form(name: str, sizes: Array, medians: Array) -> TimeForm:
+    time, parameters = _fit_form(name, sizes, medians)
+    residuals = np.log(time.seconds(sizes) / medians)
+    n, k = len(sizes), parameters + 1
+    keep = ~np.eye(n, dtype=bool)[1:-1]
+    errors = [
+        float(_fit_form(name, sizes[rest], medians[rest])[0].seconds(sizes[~rest])[0] / medians[~rest][0] - 1)
+        for rest in keep
+    ]
+    return TimeForm(
+        name=name,
+        time=time,
+        aicc=2 * k + n * math.log(float(np.mean(residuals**2))) + 2 * k * (k + 1) / (n - k - 1),
+        largest_deviation=float(np.abs(np.expm1(residuals)).max()),
+        leave_one_out_error=float(np.sqrt(np.mean(np.square(errors)))),
+    )
+
+
+def _fit_form(name: str, sizes: Array, medians: Array) -> tuple[UpdateTime | BentTime, int]:
+    """Return a form with its most likely parameters, and how many these are."""
+    start = np.maximum(least_squares_line(sizes, medians, np.ones_like(sizes)), 1e-3 * medians[0] / sizes.max())
+    logs = np.log(start)
+
+    def solve(make: Callable[[Array], UpdateTime | BentTime], first: Sequence[float]) -> tuple[Array, float]:
+        def errors(place: Array) -> Array:
+            return np.log(make(place).seconds(sizes) / medians)
+
+        bounds = (np.array(first) - _FAR, np.array(first) + _FAR)
+        found = least_squares(errors, first, bounds=bounds, x_scale="jac")
+        return found.x, float(found.cost)
+
+    def of_sharpness(place: Array) -> UpdateTime:
+        fixed, each, *sharpness = np.exp(place)
+        return UpdateTime(
+            fixed_seconds=float(fixed),
+            seconds_per_example=float(each),
+            sharpness=float(sharpness[0]) if sharpness else 1.0 if name == "line" else math.inf,
+        )
+
+    if name in ("line", "larger of the two"):
+        return of_sharpness(solve(of_sharpness, logs)[0]), 2
+    if name == "power mean":
+        tries = [solve(of_sharpness, [*logs, math.log(p)]) for p in (0.5, 1.0, 2.0, 6.0)]
+        return of_sharpness(min(tries, key=lambda found: found[1])[0]), 3
+
+    def bent_at(bend: float) -> Callable[[Array], BentTime]:
+        def bent(place: Array) -> BentTime:
+            fixed, each, later = np.exp(place)
+            return BentTime(
+                fixed_seconds=float(fixed),
+                seconds_per_example=float(each),
+                later_seconds_per_example=float(later),
+                bend=bend,
+            )
+
+        return bent
+
+    # The bend lies at one of the timed sizes: between two of them the errors have many minima.
+    bends = [float(size) for size in sizes[2:-2]]
+    solved = {bend: solve(bent_at(bend), [*logs, logs[1]]) for bend in bends}
+    bend = min(solved, key=lambda one: solved[one][1])
+    return bent_at(bend)(solved[bend][0]), 4
+
+
+_FAR = math.log(1e4)
+"""Of a parameter from its start."""
 
 
 def _warnings(time: UpdateTime, sizes: Array, deviation: Array, busy: float) -> Iterator[str]:

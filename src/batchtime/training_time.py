@@ -1,0 +1,199 @@
+"""From the law and the time per update to the training time: its optimum with an interval, and what clocks say."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from batchtime.experiments import Experiment
+from batchtime.fit import fit_inverse_law, mean_updates, predict_updates
+from batchtime.records import (
+    FitError,
+    Interval,
+    LawFit,
+    Observation,
+    RunRecord,
+    TimedRun,
+    TrainingTime,
+    UpdateTiming,
+)
+from batchtime.update_time import UpdateTimeFit, fit_update_time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingTimeFit:
+    """The training time that runs and timings predict.
+
+    Args:
+        law_fit: Of the runs.
+        time_fit: Of the timings.
+        time: Their product.
+        optimal_batch_size: 95 % interval, from the uncertainty of both; None on a side that is open.
+        within_law: Least and largest batch size that the law was fitted to.
+    """
+
+    law_fit: LawFit
+    time_fit: UpdateTimeFit
+    time: TrainingTime
+    optimal_batch_size: Interval
+    within_law: tuple[float, float]
+
+    @property
+    def advised_batch_size(self) -> float:
+        """The optimum, or the nearest batch size that the law was fitted to: beyond it nothing is known."""
+        low, high = self.within_law
+        return min(max(self.time.optimal_batch_size, low), high)
+
+
+def fit_training_time(observations: Sequence[Observation], timings: Sequence[UpdateTiming]) -> TrainingTimeFit:
+    """Fit the law and the line of the time per update, and put them together.
+
+    Raises:
+        FitError: If runs or timings do not determine their law.
+    """
+    law_fit, time_fit = fit_inverse_law(observations), fit_update_time(timings)
+    time = TrainingTime(law=law_fit.law, update_time=time_fit.update_time)
+    return TrainingTimeFit(
+        law_fit=law_fit,
+        time_fit=time_fit,
+        time=time,
+        optimal_batch_size=optimum_interval(time, law_fit, time_fit),
+        within_law=(law_fit.batch_sizes[0], law_fit.batch_sizes[-1]),
+    )
+
+
+def optimum_interval(time: TrainingTime, law_fit: LawFit, time_fit: UpdateTimeFit) -> Interval:
+    """Return the 95 % interval of the optimal batch size, from those of alpha / n_inf and of fixed / per example.
+
+    log M_opt is a weighted sum of two independent logs, so that its reach on each side is the root of the sum of their
+    squared, weighted reaches (recovery of variances from intervals; Zou and Donner 2008).
+    """
+    weights = (time.weight, 1 - time.weight)
+    parts = (
+        (time.law.critical_batch_size, law_fit.intervals.critical_batch_size),
+        (time.update_time.break_even_batch_size, time_fit.break_even_batch_size),
+    )
+    ends: list[float | None] = []
+    for side in (0, 1):
+        reaches = [
+            weight * abs(math.log(end / centre)) if 0 < centre < math.inf and (end := interval[side]) else math.inf
+            for weight, (centre, interval) in zip(weights, parts, strict=True)
+            if weight > 0
+        ]
+        reach = math.hypot(*reaches)
+        ends.append(time.optimal_batch_size * math.exp((2 * side - 1) * reach) if reach < math.inf else None)
+    return ends[0], ends[1]
+
+
+def clocked_batch_sizes(chosen: Experiment, found: TrainingTimeFit) -> tuple[int, ...]:
+    """Return the batch sizes at which predicted training times are held against a clock.
+
+    These are half the optimum, the optimum, twice it, and the sealed ones; none below the least that the law was
+    fitted to, but for sealed ones, as runs may never get there.
+    """
+    best = found.advised_batch_size
+    around = {max(round(best * factor), round(found.within_law[0])) for factor in (0.5, 1.0, 2.0)}
+    return tuple(sorted(around | set(chosen.sealed)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocked:
+    """Predicted and measured training time at one batch size.
+
+    Args:
+        batch_size: In examples.
+        predicted: Mean seconds to the target.
+        predicted_interval: 95 %, for the mean of so many runs.
+        measured: Mean seconds to the target; None where it is not known.
+        measured_interval: 95 %.
+        n_runs: Runs timed.
+        updates_error: Predicted over measured mean updates, less 1: the law's part of the error.
+        seconds_error: Predicted over measured seconds per update, less 1: the machine's part.
+        wall_over_cpu: Largest of a run.
+    """
+
+    batch_size: int
+    predicted: float
+    predicted_interval: Interval
+    measured: float | None
+    measured_interval: Interval
+    n_runs: int
+    updates_error: float | None
+    seconds_error: float
+    wall_over_cpu: float
+
+    @property
+    def error(self) -> float | None:
+        """Predicted over measured seconds, less 1."""
+        return None if self.measured is None else self.predicted / self.measured - 1
+
+
+def against_the_clock(
+    observations: Sequence[Observation], timings: Sequence[UpdateTiming], runs: Sequence[TimedRun]
+) -> tuple[Clocked, ...]:
+    """Hold the training time that runs and timings predict against whole runs with the clock running.
+
+    Args:
+        observations: What the law is fitted to.
+        timings: Single updates.
+        runs: Timed runs, of other seeds than the observations.
+
+    Raises:
+        FitError: If runs or timings do not determine their law, or no runs were timed.
+    """
+    if not runs:
+        raise FitError("0 timed runs; time some with `batchtime clock`")
+    found = fit_training_time(observations, timings)
+    line = found.time_fit.update_time
+    sizes = np.array(sorted({timing.batch_size for timing in timings}), dtype=np.float64)
+    medians = np.array([np.median([t.seconds for t in timings if t.batch_size == size]) for size in sizes])
+    off_the_line = float(np.sqrt(np.sum((line.seconds(sizes) / medians - 1) ** 2) / max(len(sizes) - 2, 1)))
+    return tuple(
+        _clocked(size, [run for run in runs if run.batch_size == size], observations, found.time, off_the_line)
+        for size in sorted({run.batch_size for run in runs})
+    )
+
+
+def _clocked(
+    size: int,
+    runs: Sequence[TimedRun],
+    observations: Sequence[Observation],
+    time: TrainingTime,
+    off_the_line: float,
+) -> Clocked:
+    guess = predict_updates(observations, [size], runs=len(runs))[0]
+    seconds = time.update_time.seconds(float(size))
+    predicted = guess.mean * seconds
+    ends: list[float | None] = []
+    for side, end in zip((-1, 1), guess.interval, strict=True):
+        reach = math.inf if end is None else math.hypot(math.log(end / guess.mean), 2 * off_the_line)
+        ends.append(predicted * math.exp(side * reach) if reach < math.inf else None)
+    updates = mean_updates(
+        [Observation(batch_size=size, lower=run.outcome.lower, upper=run.outcome.upper, seed=run.seed) for run in runs]
+    )[0]
+    measured = mean_updates(
+        [Observation(batch_size=size, lower=run.lower_seconds, upper=run.upper_seconds, seed=run.seed) for run in runs]
+    )[0]
+    reached = [run for run in runs if run.upper_seconds is not None and run.outcome.upper is not None]
+    each = [run.upper_seconds / run.outcome.upper for run in reached if run.upper_seconds and run.outcome.upper]
+    return Clocked(
+        batch_size=size,
+        predicted=predicted,
+        predicted_interval=(ends[0], ends[1]),
+        measured=measured.mean,
+        measured_interval=measured.interval,
+        n_runs=len(runs),
+        updates_error=None if updates.mean is None else guess.mean / updates.mean - 1,
+        seconds_error=seconds / float(np.mean(each)) - 1 if each else math.nan,
+        wall_over_cpu=max(run.wall_over_cpu for run in runs),
+    )
+
+
+def of_experiment(chosen: Experiment, records: Sequence[RunRecord], timings: Sequence[UpdateTiming]) -> TrainingTimeFit:
+    """Return the training time of a named sweep, fitted to the batch sizes that its plan fits.
+
+    Raises:
+        FitError: If runs or timings do not determine their law.
+    """
+    return fit_training_time(chosen.fit_observations(records), timings)

@@ -8,12 +8,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from batchtime.records import BatchtimeError, Progress
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.experiments import Experiment
+    from batchtime.recommend import Recommendation
     from batchtime.records import Observation
     from batchtime.store import Store
 
@@ -26,7 +27,11 @@ INTERRUPTED = 130
 
 
 class RefusedError(BatchtimeError):
-    """The answer is no, for a reason that the message gives; the exit code is 2."""
+    """The answer is no, for a reason that the message gives; the exit code is 2. With --json, `found` is printed."""
+
+    def __init__(self, message: str, found: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: nothing to tell
         return 1
     except RefusedError as error:
+        if options.json and error.found is not None:
+            print(json.dumps(error.found, allow_nan=False))  # noqa: T201 - the one result
         _complain(str(error))
         return REFUSED
     except BatchtimeError as error:
@@ -137,6 +144,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument("source", metavar="NAME|FILE.csv", help="a named sweep, or columns batch_size,updates[,seed,...]")
     _add_changes(fit)
+
+    recommend = verb(
+        "recommend",
+        _recommend,
+        "recommend a batch size from recorded runs and timings, or from tables of one's own; or say why not",
+        "batchtime recommend runs.csv timing.csv --learners 1 2 4 --json",
+        data,
+    )
+    recommend.add_argument("source", metavar="NAME|RUNS.csv", help="a named sweep, or columns batch_size,updates[,...]")
+    recommend.add_argument("timing", metavar="TIMING.csv", nargs="?", help="columns batch_size,seconds[,cpu_seconds]")
+    recommend.add_argument(
+        "--own-timings", action="store_true", help="of a named sweep: what `batchtime time` measured on this machine"
+    )
+    recommend.add_argument(
+        "--learners", type=_count, nargs="+", default=[1], metavar="L", help="that share each batch (default: 1)"
+    )
+    recommend.add_argument("--max-batch-size", type=_count, metavar="N", help="of all learners together")
+    recommend.add_argument(
+        "--latency", type=float, default=0.0, metavar="SECONDS", help="of a message between learners"
+    )
+    recommend.add_argument(
+        "--bandwidth", type=float, default=math.inf, metavar="BYTES", help="a second, of the network"
+    )
+    recommend.add_argument("--gradient-bytes", type=float, default=0.0, metavar="BYTES", help="of one gradient")
+    _add_changes(recommend)
 
     rerun = verb(
         "rerun",
@@ -624,6 +656,70 @@ def _fit(options: argparse.Namespace) -> Result:
         lines.append(f"  a batch size left out is predicted to within {fitted.leave_one_out_error:.1%} (rms)")
     lines += [f"  warning: {warning}" for warning in warnings]
     return found, "\n".join(lines)
+
+
+def _recommend(options: argparse.Namespace) -> Result:
+    from dataclasses import asdict
+
+    from batchtime import recommend
+    from batchtime.records import AllReduceTime, check
+    from batchtime.scaling import Network
+    from batchtime.store import read_timings
+
+    name, observations, missing = _observations(options)
+    if name == options.source and Path(name).is_file():
+        check(options.timing is not None, name="TIMING.csv", value=None, allowed="a table beside one of runs")
+        check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
+        timings = read_timings(Path(options.timing))
+    elif options.timing is not None:
+        timings = read_timings(Path(options.timing))
+    else:
+        timings = list(_store(options).latest_timing(name, own=options.own_timings).timings)
+    check(options.bandwidth > 0, name="bandwidth", value=options.bandwidth, allowed="more than 0")
+    network = Network(
+        all_reduce=AllReduceTime(latency_seconds=options.latency, seconds_per_byte=1 / options.bandwidth),
+        payload_bytes=options.gradient_bytes,
+    )
+    several = [
+        recommend.recommend(
+            observations, timings, learners=learners, max_batch_size=options.max_batch_size, network=network
+        )
+        for learners in options.learners
+    ]
+    best = recommend.fastest(several)
+    found: dict[str, object] = {
+        "source": name,
+        **asdict(best),
+        "by_learners": [asdict(one) for one in several],
+        "missing": missing,
+    }
+    lines = [line for one in several for line in _recommendation_lines(one)]
+    lines += [f"  note: {sentence}" for sentence in (*missing, *best.warnings)]
+    finite: dict[str, object] = _without_infinities(found)
+    if best.refused:
+        raise RefusedError(" ".join((*missing, *best.reasons)), finite)
+    return finite, "\n".join(lines)
+
+
+def _recommendation_lines(one: "Recommendation") -> list[str]:
+    learners = f"{one.learners} learner{'s' * (one.learners > 1)}"
+    if one.predicted_seconds is None or one.within_5_percent is None:
+        return [f"{learners}: refused. {' '.join(one.reasons)}"]
+    low, high = ("open" if side is None else f"{side:.4g}" for side in one.interval)
+    near, far = one.within_5_percent
+    return [
+        f"{learners}: batch size {one.batch_size} (95 % interval {low} to {high}), {near:.4g} to {far:.4g} within 5 %",
+        f"  {one.predicted_seconds:.3g} s to the target; the runs behind this cost {one.pilot_seconds:.3g} s",
+    ]
+
+
+def _without_infinities(value: object) -> Any:
+    """Return a value with None for each number that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_infinities(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_infinities(inner) for inner in value]
+    return _finite(value) if isinstance(value, float) else value
 
 
 def _finite(value: float | None) -> float | None:

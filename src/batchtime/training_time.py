@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -11,14 +12,17 @@ from batchtime.fit import fit_inverse_law, mean_updates, predict_updates
 from batchtime.records import (
     FitError,
     Interval,
+    InverseLaw,
     LawFit,
     Observation,
     RunRecord,
     TimedRun,
     TrainingTime,
+    UpdateTime,
     UpdateTiming,
 )
-from batchtime.update_time import UpdateTimeFit, fit_update_time
+from batchtime.scatter import f_point
+from batchtime.update_time import BentTime, TimeForm, choose_form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +31,14 @@ class TrainingTimeFit:
 
     Args:
         law_fit: Of the runs.
-        time_fit: Of the timings.
+        form: Of the time per update, chosen among those whose optimum is known in closed form.
         time: Their product.
         optimal_batch_size: 95 % interval, from the uncertainty of both; None on a side that is open.
         within_law: Least and largest batch size that the law was fitted to.
     """
 
     law_fit: LawFit
-    time_fit: UpdateTimeFit
+    form: TimeForm
     time: TrainingTime
     optimal_batch_size: Interval
     within_law: tuple[float, float]
@@ -46,44 +50,54 @@ class TrainingTimeFit:
         return min(max(self.time.optimal_batch_size, low), high)
 
 
-def fit_training_time(observations: Sequence[Observation], timings: Sequence[UpdateTiming]) -> TrainingTimeFit:
-    """Fit the law and the line of the time per update, and put them together.
+def fit_training_time(
+    observations: Sequence[Observation], timings: Sequence[UpdateTiming], *, allow_busy: bool = False
+) -> TrainingTimeFit:
+    """Fit the law and the time per update, and put them together.
+
+    The 95 % interval of the optimum adds two independent parts of log M_opt = w log(alpha / n_inf) + (1 - w)
+    log(fixed / per example), w = 1 / (1 + p): from the law, the profile interval of alpha / n_inf; from the time, the
+    t interval of its parameters, p included, to first order. On each side the reach is the root of the sum of squares
+    (recovery of variances from intervals; Zou and Donner 2008).
 
     Raises:
         FitError: If runs or timings do not determine their law.
     """
-    law_fit, time_fit = fit_inverse_law(observations), fit_update_time(timings)
-    time = TrainingTime(law=law_fit.law, update_time=time_fit.update_time)
+    law_fit, form = fit_inverse_law(observations), choose_form(timings, allow_busy=allow_busy)
+    time = TrainingTime(law=law_fit.law, update_time=cast("UpdateTime", form.time))  # a form of KNEES
     return TrainingTimeFit(
         law_fit=law_fit,
-        time_fit=time_fit,
+        form=form,
         time=time,
-        optimal_batch_size=optimum_interval(time, law_fit, time_fit),
+        optimal_batch_size=_optimum_interval(time, law_fit, form),
         within_law=(law_fit.batch_sizes[0], law_fit.batch_sizes[-1]),
     )
 
 
-def optimum_interval(time: TrainingTime, law_fit: LawFit, time_fit: UpdateTimeFit) -> Interval:
-    """Return the 95 % interval of the optimal batch size, from those of alpha / n_inf and of fixed / per example.
-
-    log M_opt is a weighted sum of two independent logs, so that its reach on each side is the root of the sum of their
-    squared, weighted reaches (recovery of variances from intervals; Zou and Donner 2008).
-    """
-    weights = (time.weight, 1 - time.weight)
-    parts = (
-        (time.law.critical_batch_size, law_fit.intervals.critical_batch_size),
-        (time.update_time.break_even_batch_size, time_fit.break_even_batch_size),
-    )
+def _optimum_interval(time: TrainingTime, law_fit: LawFit, form: TimeForm) -> Interval:
+    algorithm, machine = time.law.critical_batch_size, time.update_time.break_even_batch_size
+    if not (0 < algorithm < math.inf and 0 < machine < math.inf):
+        return None, None
+    p, weight = time.update_time.sharpness, time.weight
+    slopes = [1 - weight, weight - 1]
+    if len(form.covariance) == 3:  # the slope of w = 1 / (1 + p) in log p is -w^2 p
+        slopes.append(-(weight**2) * p * math.log(algorithm / machine))
+    variance = float(np.array(slopes) @ np.array(form.covariance) @ np.array(slopes))
+    of_time = math.sqrt(f_point(max(form.freedom, 1)) * variance)
     ends: list[float | None] = []
-    for side in (0, 1):
-        reaches = [
-            weight * abs(math.log(end / centre)) if 0 < centre < math.inf and (end := interval[side]) else math.inf
-            for weight, (centre, interval) in zip(weights, parts, strict=True)
-            if weight > 0
-        ]
-        reach = math.hypot(*reaches)
-        ends.append(time.optimal_batch_size * math.exp((2 * side - 1) * reach) if reach < math.inf else None)
+    for sign, end in zip((-1, 1), law_fit.intervals.critical_batch_size, strict=True):
+        of_law = 0.0 if weight == 0 else math.inf if end is None else weight * math.log(end / algorithm)
+        reach = math.hypot(of_law, of_time)
+        ends.append(time.optimal_batch_size * math.exp(sign * reach) if reach < math.inf else None)
     return ends[0], ends[1]
+
+
+def least_time(law: InverseLaw, time: UpdateTime | BentTime) -> tuple[float, float]:
+    """Return the batch size of at least 1 with the least training time, and that time, by search: for any form."""
+    grid = np.geomspace(1, 1e6, 20_001)
+    seconds = law.updates(grid) * time.seconds(grid)
+    place = int(np.argmin(seconds))
+    return float(grid[place]), float(seconds[place])
 
 
 def clocked_batch_sizes(chosen: Experiment, found: TrainingTimeFit) -> tuple[int, ...]:
@@ -145,7 +159,7 @@ def against_the_clock(
     if not runs:
         raise FitError("0 timed runs; time some with `batchtime clock`")
     found = fit_training_time(observations, timings)
-    line = found.time_fit.update_time
+    line = found.time.update_time
     sizes = np.array(sorted({timing.batch_size for timing in timings}), dtype=np.float64)
     medians = np.array([np.median([t.seconds for t in timings if t.batch_size == size]) for size in sizes])
     off_the_line = float(np.sqrt(np.sum((line.seconds(sizes) / medians - 1) ** 2) / max(len(sizes) - 2, 1)))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -26,7 +27,6 @@ class UpdateTimeFit:
         update_time: Point estimate.
         fixed_seconds: 95 % interval; None on a side that reaches 0.
         seconds_per_example: 95 % interval; None on a side that reaches 0.
-        break_even_batch_size: 95 % interval of fixed_seconds / seconds_per_example; None on a side that is open.
         largest_deviation: Largest |line / median - 1| over batch sizes.
         r2: R^2 of the median seconds about the line.
         wall_over_cpu: Largest median of wall / CPU over batch sizes.
@@ -37,7 +37,6 @@ class UpdateTimeFit:
     update_time: UpdateTime
     fixed_seconds: Interval
     seconds_per_example: Interval
-    break_even_batch_size: Interval
     largest_deviation: float
     r2: float
     wall_over_cpu: float
@@ -69,7 +68,7 @@ def fit_update_time(timings: Sequence[UpdateTiming], *, allow_busy: bool = False
         )
     sizes = np.array(list(walls), dtype=np.float64)
     medians = np.array([np.median(seconds) for seconds in walls.values()])
-    best, low, high, break_even = _line(sizes, medians, walls)
+    best, low, high = _line(sizes, medians, walls)
     line = UpdateTime(fixed_seconds=float(best[0]), seconds_per_example=float(best[1]))
     deviation = np.abs(line.seconds(sizes) / medians - 1)
     about_mean = float(np.sum((medians - medians.mean()) ** 2))
@@ -77,7 +76,6 @@ def fit_update_time(timings: Sequence[UpdateTiming], *, allow_busy: bool = False
         update_time=line,
         fixed_seconds=(_positive(low[0]), _positive(high[0])),
         seconds_per_example=(_positive(low[1]), _positive(high[1])),
-        break_even_batch_size=break_even,
         largest_deviation=float(deviation.max()),
         r2=1 - float(np.sum((medians - line.seconds(sizes)) ** 2)) / about_mean if about_mean > 0 else 0.0,
         wall_over_cpu=busy,
@@ -90,30 +88,25 @@ def _positive(value: float) -> float | None:
     return float(value) if value > 0 else None
 
 
-def _line(sizes: Array, medians: Array, walls: Mapping[int, Array]) -> tuple[Array, Array, Array, Interval]:
-    """Return the fixed seconds and the seconds per example (2,), the ends of their intervals, and of their ratio's."""
-    ones = np.ones_like(sizes)
-    best = least_squares_line(sizes, medians, ones)
-    generator = np.random.default_rng(0)
-    drawn = [np.median(generator.choice(wall, size=(DRAWS, len(wall))), axis=1) for wall in walls.values()]
-    lines = np.array([least_squares_line(sizes, draw, ones) for draw in np.stack(drawn, axis=1)])
-    ends = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-    low, high = np.quantile(lines, ends, axis=0)
-    if min(best) <= 0 or lines.min() <= 0:
-        return best, low, high, (None, None)
-    log_ratio = math.log(best[0] / best[1])
-    log_low, log_high = np.quantile(np.log(lines[:, 0] / lines[:, 1]), ends)
+def _line(sizes: Array, medians: Array, walls: Mapping[int, Array]) -> tuple[Array, Array, Array]:
+    """Return the fixed seconds and the seconds per example (2,), and the lower and upper ends of their intervals."""
+    best = least_squares_line(sizes, medians, np.ones_like(sizes))
+    lines = _resampled_lines(sizes, walls)
+    low, high = np.quantile(lines, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
     freedom = len(sizes) - 2
     if freedom > 0:
         design = np.stack((1 / medians, sizes / medians), axis=1)
         variance = float(np.sum((design @ best - 1) ** 2)) / freedom
-        covariance = f_point(freedom) * variance * np.linalg.inv(design.T @ design)
-        reach = np.sqrt(np.diag(covariance))
+        reach = np.sqrt(f_point(freedom) * variance * np.diag(np.linalg.inv(design.T @ design)))
         low, high = np.minimum(low, best - reach), np.maximum(high, best + reach)
-        slope = np.array([1, -1]) / best  # of the log of the ratio
-        reach_of_log = math.sqrt(slope @ covariance @ slope)
-        log_low, log_high = min(log_low, log_ratio - reach_of_log), max(log_high, log_ratio + reach_of_log)
-    return best, low, high, (math.exp(log_low), math.exp(log_high))
+    return best, low, high
+
+
+def _resampled_lines(sizes: Array, walls: Mapping[int, Array]) -> Array:
+    """Return the fixed seconds and the seconds per example (DRAWS, 2) with repeats drawn anew within batch sizes."""
+    generator = np.random.default_rng(0)
+    drawn = [np.median(generator.choice(wall, size=(DRAWS, len(wall))), axis=1) for wall in walls.values()]
+    return np.array([least_squares_line(sizes, draw, np.ones_like(sizes)) for draw in np.stack(drawn, axis=1)])
 
 
 # Other forms than the line
@@ -148,96 +141,134 @@ class TimeForm:
     Args:
         name: What the book calls it.
         time: With the most likely parameters.
-        aicc: 2 k + n log(squares / n) with the correction for few sizes, k counting the scatter; less is better.
+        aicc: 2 k + n log(squares / n) with the correction for few sizes, k counting the scatter; less is better. None
+            where there are too few sizes.
         largest_deviation: Largest |form / median - 1| over batch sizes.
-        leave_one_out_error: Root mean square relative error at batch sizes left out of the fit, the ends kept in.
+        leave_one_out_error: Root mean square relative error at batch sizes left out of the fit, the ends kept in; None
+            where too few sizes are left.
+        covariance: Of the logs of the parameters, (k, k), for one degree of freedom more than is left.
+        freedom: Batch sizes less parameters.
     """
 
     name: str
     time: UpdateTime | BentTime
-    aicc: float
+    aicc: float | None
     largest_deviation: float
-    leave_one_out_error: float
+    leave_one_out_error: float | None
+    covariance: tuple[tuple[float, ...], ...]
+    freedom: int
 
 
-FORMS = ("line", "larger of the two", "power mean", "two lines")
+KNEES = ("line", "larger of the two", "power mean")
+"""Forms for which the optimum of the training time is known in closed form."""
+FORMS = (*KNEES, "two lines")
+_PARAMETERS = {"line": 2, "larger of the two": 2, "power mean": 3, "two lines": 4}
 
 
-def fit_forms(timings: Sequence[UpdateTiming]) -> tuple[TimeForm, ...]:
-    """Fit each of `FORMS` to the median seconds, by least squares of log residuals, and compare them by AICc.
+def fit_forms(timings: Sequence[UpdateTiming], *, allow_busy: bool = False) -> tuple[TimeForm, ...]:
+    """Fit each of `FORMS` that the batch sizes suffice for to the median seconds, by least squares of log residuals.
+
+    The line is always there; a form of k parameters needs k + 3 batch sizes.
+
+    Args:
+        timings: Durations at two or more batch sizes.
+        allow_busy: Whether to fit although wall over CPU seconds exceed 1.1.
 
     Raises:
-        FitError: If there are fewer than 8 batch sizes, as many as the form of most parameters can be judged by.
+        FitError: As `fit_update_time` does.
     """
+    line = fit_update_time(timings, allow_busy=allow_busy)  # refuses what is impossible
     walls = _durations(timings)
     sizes, medians = np.array(list(walls), dtype=np.float64), np.array([np.median(wall) for wall in walls.values()])
-    if len(sizes) < 8:
-        raise FitError(f"{len(sizes)} batch sizes do not tell forms of the time per update apart; time 8 or more")
-    return tuple(_form(name, sizes, medians) for name in FORMS)
+    names = [name for name in FORMS if name == "line" or len(sizes) >= _PARAMETERS[name] + 3]
+    if min(line.update_time.fixed_seconds, line.update_time.seconds_per_example) <= 0:
+        names = []  # no bend was seen, so that forms of a bend have nothing to go by
+    repeats = np.cov(np.log(np.maximum(_resampled_lines(sizes, walls), 1e-300)).T)
+    return tuple(_form(name, sizes, medians, repeats) for name in names)
 
 
-def _form(name: str, sizes: Array, medians: Array) -> TimeForm:
-    time, parameters = _fit_form(name, sizes, medians)
+def choose_form(timings: Sequence[UpdateTiming], *, allow_busy: bool = False) -> TimeForm:
+    """Return the form of `KNEES` with the least AICc; the line where there are too few batch sizes to tell.
+
+    Raises:
+        FitError: As `fit_update_time` does, or if the seconds do not show both costs.
+    """
+    forms = [form for form in fit_forms(timings, allow_busy=allow_busy) if form.name in KNEES]
+    if not forms:
+        warnings = fit_update_time(timings, allow_busy=allow_busy).warnings
+        raise FitError(f"the timings do not show both costs of an update. {' '.join(warnings)}")
+    return min(forms, key=lambda form: math.inf if form.aicc is None else form.aicc)
+
+
+def _form(name: str, sizes: Array, medians: Array, repeats: Array) -> TimeForm:
+    time, jacobian = _fit_form(name, sizes, medians)
     residuals = np.log(time.seconds(sizes) / medians)
-    n, k = len(sizes), parameters + 1
-    keep = ~np.eye(n, dtype=bool)[1:-1]
-    errors = [
-        float(_fit_form(name, sizes[rest], medians[rest])[0].seconds(sizes[~rest])[0] / medians[~rest][0] - 1)
-        for rest in keep
-    ]
+    n, parameters = len(sizes), _PARAMETERS[name]
+    k, freedom = parameters + 1, n - parameters
+    covariance = np.zeros((parameters, parameters))
+    if freedom > 0:
+        covariance += np.linalg.pinv(jacobian.T @ jacobian) * float(residuals @ residuals) / freedom
+    covariance[:2, :2] += repeats
+    squares = max(float(np.mean(residuals**2)), 1e-30)
     return TimeForm(
         name=name,
         time=time,
-        aicc=2 * k + n * math.log(float(np.mean(residuals**2))) + 2 * k * (k + 1) / (n - k - 1),
+        aicc=2 * k + n * math.log(squares) + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else None,
         largest_deviation=float(np.abs(np.expm1(residuals)).max()),
-        leave_one_out_error=float(np.sqrt(np.mean(np.square(errors)))),
+        leave_one_out_error=_left_out(name, sizes, medians) if n >= parameters + 3 else None,
+        covariance=tuple(tuple(map(float, row)) for row in covariance),
+        freedom=freedom,
     )
 
 
-def _fit_form(name: str, sizes: Array, medians: Array) -> tuple[UpdateTime | BentTime, int]:
-    """Return a form with its most likely parameters, and how many these are."""
+def _left_out(name: str, sizes: Array, medians: Array) -> float:
+    """Return the root mean square relative error at each inner batch size of a fit without it."""
+    errors = [
+        _fit_form(name, sizes[rest], medians[rest])[0].seconds(sizes[~rest])[0] / medians[~rest][0] - 1
+        for rest in ~np.eye(len(sizes), dtype=bool)[1:-1]
+    ]
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def _fit_form(name: str, sizes: Array, medians: Array) -> tuple[UpdateTime | BentTime, Array]:
+    """Return a form with its most likely parameters, and the slopes of log seconds in their logs (n, k)."""
     start = np.maximum(least_squares_line(sizes, medians, np.ones_like(sizes)), 1e-3 * medians[0] / sizes.max())
-    logs = np.log(start)
+    logs = list(np.log(start))
 
-    def solve(make: Callable[[Array], UpdateTime | BentTime], first: Sequence[float]) -> tuple[Array, float]:
-        def errors(place: Array) -> Array:
-            return np.log(make(place).seconds(sizes) / medians)
+    def knee(place: Array) -> UpdateTime:
+        fixed, each, *sharpness = map(float, np.exp(place))
+        p = sharpness[0] if sharpness else 1.0 if name == "line" else math.inf
+        return UpdateTime(fixed_seconds=fixed, seconds_per_example=each, sharpness=p)
 
-        bounds = (np.array(first) - _FAR, np.array(first) + _FAR)
-        found = least_squares(errors, first, bounds=bounds, x_scale="jac")
-        return found.x, float(found.cost)
+    if name != "two lines":
+        starts = [[*logs, math.log(p)] for p in (0.5, 1.0, 2.0, 6.0)] if name == "power mean" else [logs]
+        solved = [_solve(knee, first, sizes, medians) for first in starts]
+        place, jacobian, _ = min(solved, key=lambda found: found[2])
+        return knee(place), jacobian
 
-    def of_sharpness(place: Array) -> UpdateTime:
-        fixed, each, *sharpness = np.exp(place)
-        return UpdateTime(
-            fixed_seconds=float(fixed),
-            seconds_per_example=float(each),
-            sharpness=float(sharpness[0]) if sharpness else 1.0 if name == "line" else math.inf,
-        )
-
-    if name in ("line", "larger of the two"):
-        return of_sharpness(solve(of_sharpness, logs)[0]), 2
-    if name == "power mean":
-        tries = [solve(of_sharpness, [*logs, math.log(p)]) for p in (0.5, 1.0, 2.0, 6.0)]
-        return of_sharpness(min(tries, key=lambda found: found[1])[0]), 3
-
-    def bent_at(bend: float) -> Callable[[Array], BentTime]:
-        def bent(place: Array) -> BentTime:
-            fixed, each, later = np.exp(place)
-            return BentTime(
-                fixed_seconds=float(fixed),
-                seconds_per_example=float(each),
-                later_seconds_per_example=float(later),
-                bend=bend,
-            )
-
-        return bent
+    def two_lines(place: Array, bend: float) -> BentTime:
+        fixed, each, later = map(float, np.exp(place))
+        return BentTime(fixed_seconds=fixed, seconds_per_example=each, later_seconds_per_example=later, bend=bend)
 
     # The bend lies at one of the timed sizes: between two of them the errors have many minima.
-    bends = [float(size) for size in sizes[2:-2]]
-    solved = {bend: solve(bent_at(bend), [*logs, logs[1]]) for bend in bends}
-    bend = min(solved, key=lambda one: solved[one][1])
-    return bent_at(bend)(solved[bend][0]), 4
+    bends = [float(size) for size in sizes[1:-1]]
+    found = {bend: _solve(partial(two_lines, bend=bend), [*logs, logs[1]], sizes, medians) for bend in bends}
+    bend = min(found, key=lambda one: found[one][2])
+    place, jacobian, _ = found[bend]
+    return two_lines(place, bend), np.column_stack((jacobian, np.zeros(len(sizes))))
+
+
+def _solve(
+    make: Callable[[Array], UpdateTime | BentTime], first: Sequence[float], sizes: Array, medians: Array
+) -> tuple[Array, Array, float]:
+    """Return the logs of parameters of least squares, the slopes of the residuals in them, and the squares."""
+
+    def errors(place: Array) -> Array:
+        return np.log(make(place).seconds(sizes) / medians)
+
+    bounds = (np.array(first) - _FAR, np.array(first) + _FAR)
+    found = least_squares(errors, first, bounds=bounds, x_scale="jac")
+    return found.x, np.asarray(found.jac), float(found.cost)
 
 
 _FAR = math.log(1e4)

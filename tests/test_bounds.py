@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from batchtime.bounds import AveragedIterate, Constants, LastIterate, interpolation, necessary, without_replacement
-from batchtime.margins import CASE, MARGINS
+from batchtime.margins import CASE, MARGINS, Case
 from batchtime.records import InverseLaw, ParameterError
 
 VALID = {"smoothness": 2.0, "curvature": 0.1, "noise_variance": 3.0, "distance": 1.0, "start": 1.0, "gap": 0.01}
@@ -84,3 +84,10 @@ def test_each_inequality_is_shown_in_pairs_of_a_tight_and_a_loose_problem() -> N
         assert len(margins) in {2, 4}, label
         for tight, loose in zip(margins[::2], margins[1::2], strict=True):
             assert tight.used > loose.used, label
+
+
+def test_inequalities_hold_for_other_constants_whole_numbers_among_them() -> None:
+    constants = Constants(smoothness=4, curvature=1, noise_variance=2, distance=2, start=8, gap=0.1)
+    case = Case(constants=constants, rate=0.05, batch_size=200)
+    broken = [(label, margin) for label, sides in MARGINS.items() for margin in sides(case) if not margin.holds]
+    assert broken == []

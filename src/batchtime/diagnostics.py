@@ -240,7 +240,7 @@ def _how_well(fit: LawFit, found: Sequence[Residual]) -> list[str]:
 
 
 def _outside(found: Sequence[Residual], fitted: Sequence[float], *, fixed: bool) -> list[str]:
-    """Tell of batch sizes below those fitted, and whether they lie above the law; why, if the learning rate is fixed."""
+    """Tell of batch sizes below those fitted, whether they lie above the law, and why at a fixed learning rate."""
     below = [one for one in found if one.batch_size < min(fitted)]
     above_law = [one for one in below if one.interval[0] is not None and one.interval[0] > 0]
     if not below:

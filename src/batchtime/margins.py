@@ -128,7 +128,7 @@ def huber(constants: Constants, slope: float) -> Toy:
         name="Huber's function, whose slope is constant far out",
         value=value,
         gradient=lambda x: np.clip(constants.smoothness * x, -slope, slope),
-        start=np.array([constants.distance]),
+        start=np.array([constants.distance], dtype=np.float64),
         constants=constants,
     )
 
@@ -140,7 +140,7 @@ def wavy(constants: Constants) -> Toy:
     def value(x: Array) -> Array:
         return np.asarray(scale * (x**2 + 3 * np.sin(x) ** 2).sum(axis=1))
 
-    start = np.array([constants.distance])
+    start = np.array([constants.distance], dtype=np.float64)
     return Toy(
         name="x^2 + 3 sin(x)^2, which is not convex",
         value=value,
@@ -589,7 +589,7 @@ def step_needed(case: Case) -> list[Margin]:
 
 
 def updates_needed(case: Case) -> list[Margin]:
-    """Compare what is left of the series with the updates that a step takes on mu x^2 / 2, a short step and a long one."""
+    """Compare the lower bound of the updates with those that a step takes on mu x^2 / 2, a short and a long one."""
     c = case.constants
     halvings = math.log(c.start / c.gap)
 
@@ -603,8 +603,8 @@ def updates_needed(case: Case) -> list[Margin]:
 def needed_law(case: Case) -> list[Margin]:
     """Compare the necessary law with the fewest updates, at any step size, that serve both of the proof's problems.
 
-    The flat one has no noise, which the family allows. First for a small batch and L = 1000 mu, then for these constants
-    with noise on both.
+    The flat one has no noise, which the family allows. First for L = 1000 mu, then for these constants with noise on
+    both problems.
     """
 
     def fewest(c: Constants, batch_size: float, *, quiet: bool) -> float:

@@ -97,7 +97,7 @@ def test_lopsided() -> None:
     first = sympy.integrate(x * slope, (x, 0, sympy.oo)) - sympy.integrate(x * wall, (x, 0, sympy.oo))
     height = (s * first / mass).subs(s, rho * sympy.sqrt(smoothness * t))
     assert sympy.simplify(height - t * (1 - rho**2) / (1 + rho * sympy.sqrt(sympy.pi / 2))) == 0
-    # And the chain itself, at a step of a hundredth of 1 / L: what the second term of the bound leaves is its 1 + eta L.
+    # And the chain itself, at a step of a hundredth of 1 / L; the bound's 1 + eta L is what it lacks beyond rho.
     _, _, noisy, _ = MARGINS["averaged"](CASE)
     expected = (1 - 0.05**2) / (1 + 0.05 * math.sqrt(math.pi / 2))
     assert noisy.used * 1.01 == pytest.approx(expected, rel=0.01)

@@ -24,7 +24,7 @@ def test_pole() -> None:
 
 
 def slopes(exponent: float, noise_variance: float) -> list[float]:
-    """Return the slopes of ln N against ln M on the isotropic quadratic, for short steps in proportion to M^exponent."""
+    """Return slopes of ln N against ln M on the isotropic quadratic, for short steps in proportion to M^exponent."""
     constants = Constants(smoothness=1, curvature=1, noise_variance=noise_variance, distance=1, start=1, gap=0.01)
     theorem = LastIterate(constants=constants)
     sizes = np.array([1.0, 4.0, 16.0])

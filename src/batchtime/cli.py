@@ -30,6 +30,7 @@ class RefusedError(BatchtimeError):
     """The answer is no, for a reason that the message gives; the exit code is 2. With --json, `found` is printed."""
 
     def __init__(self, message: str, found: dict[str, object] | None = None) -> None:
+        """Take the message, and what there is to say in one object."""
         super().__init__(message)
         self.found = found
 
@@ -562,29 +563,25 @@ def _learners(options: argparse.Namespace) -> Result:
 
 def _noise(options: argparse.Namespace) -> Result:
     from batchtime.experiments import experiment
-    from batchtime.noise import measured_points, noise_along
-    from batchtime.records import RunSpec
-    from batchtime.store import writing
-    from batchtime.sweep import recorded
+    from batchtime.noise import complete_noise
+    from batchtime.noise_scale import noise_scales
 
     store = _store(options)
     chosen = experiment(options.name)
-    points = measured_points(recorded(chosen.sweep, name=chosen.name, store=store), options.batch_size)
-    specs = [
-        RunSpec(setting=chosen.sweep.setting, batch_size=options.batch_size, seed=seed) for seed in range(options.seeds)
-    ]
-    path = store.noise_file(chosen.name)
-    with writing(path) as writer:
-        bar = _bar(f"noise {chosen.name}")
-        for spec in specs:
-            writer.append(noise_along(spec, points=points, examples=options.examples, progress=bar))
-    records = [record for record in store.noise(chosen.name) if record.batch_size == options.batch_size]
-    last = [record.noise_variance[-1] / record.gradient_square[-1] for record in records]
-    return (
-        {"name": chosen.name, "points": points, "noise_scale_at_the_end": last, "file": str(path)},
-        f"{chosen.name}: simple noise scale after {points[-1]} updates "
-        + ", ".join(f"{scale:.3g}" for scale in last)
-        + " examples, one a seed",
+    records = complete_noise(
+        chosen, store=store, batch_size=options.batch_size, seeds=options.seeds, examples=options.examples
+    )
+    last = [noise_scales(record)[-1] for record in records]
+    found: dict[str, object] = {
+        "name": chosen.name,
+        "updates": records[0].updates,
+        "noise_scale_at_the_end": [_finite(value) for value, _, _ in last],
+        "file": str(store.noise_file(chosen.name)),
+    }
+    return found, "\n".join(
+        f"{chosen.name}, seed {record.seed}: simple noise scale after {record.updates[-1]} updates {value:.3g} "
+        f"examples (95 % interval {low:.3g} to {high:.3g})"
+        for record, (value, low, high) in zip(records, last, strict=True)
     )
 
 

@@ -704,6 +704,21 @@ class TrainingTime:
         best = self.optimal_batch_size
         return self.seconds(best) if 0 < best < math.inf else _joined(waiting, working, min(p, q))
 
+    @property
+    def noise_share(self) -> float:
+        """Fraction by which the least time falls where alpha, or the time per example, falls by one: u / (1 + u).
+
+        The rest, 1 / (1 + u), is the same for n_inf and for the fixed time. For p = q = 1 the share is
+        sqrt(alpha gamma) / (sqrt(n_inf delta) + sqrt(alpha gamma)).
+        """
+        waiting, working = self._flat_parts()
+        p, q = self.update_time.sharpness, self.law.sharpness
+        exponent = q * (1 - self.weight) if math.isfinite(q) else p * self.weight
+        if waiting == 0:
+            return 1.0
+        u = (working / waiting) ** exponent
+        return u / (1 + u) if math.isfinite(u) else 1.0
+
     def _flat_parts(self) -> tuple[float, float]:
         """Return n_inf fixed and alpha per_example: the seconds that no batch size takes away."""
         return (

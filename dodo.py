@@ -332,7 +332,14 @@ def task_test() -> Task:
     at_hand = [file for file in data_sets if Path(surroundings["BATCHTIME_DATASETS"], file).exists()]
     return {
         "doc": "run every test",
-        "actions": [CmdAction([sys.executable, "-m", "pytest"], shell=False, env=os.environ | surroundings)],
+        # In two processes: most of the time goes to waiting for browsers and for trainings of one thread.
+        "actions": [
+            CmdAction(
+                [sys.executable, "-m", "pytest", "--numprocesses", "2", "--dist", "worksteal"],
+                shell=False,
+                env=os.environ | surroundings,
+            )
+        ],
         "file_dep": [
             *(str(path) for path in sorted(Path().iterdir()) if path.is_file() and path.name != ".doit.json"),
             *files("src", "book", "notebooks", "data", "tests", "benchmarks", ".ci"),

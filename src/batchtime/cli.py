@@ -493,7 +493,7 @@ def _clock(options: argparse.Namespace) -> Result:
 
     store = _store(options)
     chosen = experiment(options.name)
-    timings = store.latest_timing(chosen.name, own=not options.record).timings
+    timings = chosen.relevant(store.latest_timing(chosen.name, own=not options.record).timings)
     observations = chosen.fit_observations(records := recorded(chosen.sweep, name=chosen.name, store=store))
     sizes = clocked_batch_sizes(chosen, of_experiment(chosen, records, timings))
     if options.batch_sizes is not None:
@@ -659,6 +659,7 @@ def _recommend(options: argparse.Namespace) -> Result:
     from dataclasses import asdict
 
     from batchtime import recommend
+    from batchtime.experiments import experiment
     from batchtime.records import AllReduceTime, check
     from batchtime.scaling import Network
     from batchtime.store import read_timings
@@ -671,7 +672,7 @@ def _recommend(options: argparse.Namespace) -> Result:
     elif options.timing is not None:
         timings = read_timings(Path(options.timing))
     else:
-        timings = list(_store(options).latest_timing(name, own=options.own_timings).timings)
+        timings = experiment(name).relevant(_store(options).latest_timing(name, own=options.own_timings).timings)
     check(options.bandwidth > 0, name="bandwidth", value=options.bandwidth, allowed="more than 0")
     network = Network(
         all_reduce=AllReduceTime(latency_seconds=options.latency, seconds_per_byte=1 / options.bandwidth),

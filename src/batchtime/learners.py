@@ -7,7 +7,7 @@ import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from time import perf_counter, thread_time
 from typing import Any, TypeVar
 
@@ -97,21 +97,28 @@ def run_together(work: Callable[..., _R], *arguments: object, learners: int) -> 
                 process.start()
             for _, sender in pipes:
                 sender.close()  # or the end of a process would not be seen
-            return [_received(rank, receiver) for rank, (receiver, _) in enumerate(pipes)]
+            return _received([receiver for receiver, _ in pipes])
         finally:
             for process in processes:
                 process.kill()
                 process.join()
 
 
-def _received(rank: int, receiver: Connection) -> Any:
-    try:
-        found, reason = receiver.recv()
-    except EOFError:
-        found, reason = None, "it was killed"
-    if reason is not None:
-        raise LearnersError(f"learner {rank} stopped: {reason}; try again, with fewer learners if memory is short")
-    return found
+def _received(receivers: Sequence[Connection]) -> list[Any]:
+    """Return what each learner found; the first that stops stops all, and is the one that is named."""
+    found: dict[int, Any] = {}
+    while len(found) < len(receivers):
+        waiting = [receiver for rank, receiver in enumerate(receivers) if rank not in found]
+        for ready in wait(waiting):
+            rank = receivers.index(ready)  # type: ignore[arg-type]  # what is waited for are connections
+            try:
+                found[rank], reason = receivers[rank].recv()
+            except EOFError:
+                reason = "it was killed"
+            if reason is not None:
+                remedy = "try again, with fewer learners if memory is short"
+                raise LearnersError(f"learner {rank} stopped: {reason}; {remedy}")
+    return [found[rank] for rank in range(len(receivers))]
 
 
 def _learner(

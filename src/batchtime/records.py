@@ -145,22 +145,26 @@ class EvaluationGrid:
         ratio: Quotient of successive points, more than 1.
         stride: Points from one coarse evaluation to the next.
         near: Factor of the target value below which every point is evaluated.
+        first: Updates before which nothing is evaluated, for no run gets there so soon.
     """
 
     ratio: float = 1.05
     stride: int = 4
     near: float = 2.0
+    first: int = 1
 
     def __post_init__(self) -> None:
         """Refuse grids that stand still."""
         check(1 < self.ratio <= 2, name="ratio", value=self.ratio, allowed="more than 1 and at most 2")
         check(self.stride >= 1, name="stride", value=self.stride, allowed="a whole number, at least 1")
         check(self.near >= 1, name="near", value=self.near, allowed="at least 1")
+        check(self.first >= 1, name="first", value=self.first, allowed="a whole number of updates, at least 1")
 
     def points(self, max_updates: int) -> list[int]:
-        """Return the grid from 1 to `max_updates` updates, both included, strictly increasing."""
+        """Return the grid from `first` to `max_updates` updates, the last included, strictly increasing."""
         count = math.ceil(math.log(max_updates) / math.log(self.ratio)) if max_updates > 1 else 0
-        return sorted({min(max_updates, round(self.ratio**k)) for k in range(count + 1)} | {max_updates})
+        points = {min(max_updates, round(self.ratio**k)) for k in range(count + 1)} | {max_updates}
+        return sorted(point for point in points if point >= min(self.first, max_updates))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -256,7 +256,7 @@ def of_experiment(chosen: Experiment, records: Sequence[RunRecord], timings: Seq
     Raises:
         FitError: If runs or timings do not determine their law.
     """
-    return fit_training_time(chosen.fit_observations(records), timings)
+    return fit_training_time(chosen.fit_observations(records), chosen.relevant(timings))
 
 
 def of_experiments(

@@ -136,6 +136,7 @@ PAGES = {
             *arms("cifar10-cnn", "rate-*"),
         ),
     ),
+    "own-model": Page(notebook="own-model.md"),
     **{
         f"update-time-{name}": Page(
             notebook="update-time.md",

@@ -372,7 +372,7 @@ def test_the_same_recommendation_is_told_to_a_person(
 
 
 def test_a_refused_recommendation_has_its_reason_in_one_line_and_in_json(
-    table: Path, timing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    table: Path, timing: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     timing.write_text("batch_size,seconds,cpu_seconds\n4,0.0044,0.003\n64,0.0104,0.007\n")
     assert "the machine was busy" in complaint(capsys, "recommend", str(table), str(timing), code=2).lower()
@@ -410,9 +410,7 @@ def test_a_named_sweep_is_recommended_from_what_is_recorded(capsys: pytest.Captu
     assert found["refused"] is False
 
 
-def test_the_tables_of_the_book_are_answered(
-    tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_tables_of_the_book_are_answered(tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = (root / "book" / "recommend.md").read_text().split("```text\n")
     runs, timing = (block.split("```")[0] for block in blocks[1:3])
     (tmp_path / "runs.csv").write_text(runs)

@@ -105,7 +105,9 @@ def _parser() -> argparse.ArgumentParser:
         data,
         record,
     )
-    sweep.add_argument("name", metavar="NAME", nargs="?", help="a name that `batchtime workloads` lists")
+    sweep.add_argument(
+        "name", metavar="NAME", nargs="?", help="a name that `batchtime workloads` lists, or one's own MODULE:FUNCTION"
+    )
     sweep.add_argument("--all", action="store_true", help="every published sweep, one after the other")
     sweep.add_argument("--plan", action="store_true", help="train nothing: print what it is expected to cost")
     sweep.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
@@ -252,6 +254,7 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="VALUE", help="target instead of the named sweep's, in the metric's unit")
     parser.add_argument("--batch-sizes", metavar="LIST", help='for instance "[8, 32, 128]"')
     parser.add_argument("--seeds", metavar="N|LIST", help="how many seeds, from 0; or a list of them")
+    parser.add_argument("--budget", type=_count, metavar="N", help="most updates of a run, of MODULE:FUNCTION only")
 
 
 def _count(text: str) -> int:
@@ -279,8 +282,17 @@ def _store(options: argparse.Namespace) -> "Store":
 
 def _changed(options: argparse.Namespace, name: str) -> "Experiment":
     from batchtime.experiments import experiment
+    from batchtime.records import check
 
-    return experiment(name).changed(
+    if ":" in name:
+        from batchtime.own import own_experiment
+
+        sys.path.insert(0, "")  # as `python -m` would: one's own module lies where one is
+        chosen = own_experiment(name, max_updates=options.budget)
+    else:
+        check(options.budget is None, name="budget", value=options.budget, allowed="nothing beside a named sweep")
+        chosen = experiment(name)
+    return chosen.changed(
         learning_rate=options.learning_rate,
         target=options.target,
         batch_sizes=options.batch_sizes,

@@ -110,7 +110,7 @@ def _received(receivers: Sequence[Connection]) -> list[Any]:
     while len(found) < len(receivers):
         waiting = [receiver for rank, receiver in enumerate(receivers) if rank not in found]
         for ready in wait(waiting):
-            rank = receivers.index(ready)  # type: ignore[arg-type]  # what is waited for are connections
+            rank = receivers.index(ready)
             try:
                 found[rank], reason = receivers[rank].recv()
             except EOFError:

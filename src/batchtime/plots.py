@@ -182,7 +182,8 @@ def learning_curves(axes: Axes, records: Sequence[RunRecord], batch_sizes: Seque
             )
     axes.axhline(target.value, color="black", linestyle="--", linewidth=1, label=f"target {target.value:g}")
     axes.set_xscale("log")
-    plain_log_axis(axes, f"validation {target.metric}" + (" (nats)" if target.metric == "loss" else " (fraction)"))
+    unit = {"error": " (fraction)", "loss": " (nats)"}.get(target.metric, "")
+    plain_log_axis(axes, f"validation {target.metric}{unit}")
     axes.set_xlabel("updates")
     axes.legend(fontsize="small")
 

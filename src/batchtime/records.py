@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Scalars = TypeVar("Scalars", float, Array)
-Metric = Literal["error", "loss"]
+Metric = str
+"""Name of a mean over validation examples that falls as the model gets better, such as "error" or "loss"."""
 
 PROTOCOL_VERSION = 1
 """Part of every `RunSpec`: raise it with any code change that changes what a run records."""
@@ -56,7 +57,8 @@ class Target:
     """The event that ends a run: `metric` at or below `value` at `hold` successive evaluations.
 
     Args:
-        metric: "error" (fraction of validation examples, 0 to 1) or "loss" (nats, mean over validation examples).
+        metric: "error" (fraction of validation examples, 0 to 1), "loss" (nats, mean over validation examples), or
+            another name that a workload of one's own gives; less is better.
         value: Threshold, in the metric's unit.
         hold: Number of successive evaluations that must be at or below the threshold.
     """
@@ -67,23 +69,44 @@ class Target:
 
     def __post_init__(self) -> None:
         """Refuse thresholds in a wrong unit."""
-        check(self.metric in ("error", "loss"), name="metric", value=self.metric, allowed="error, loss")
+        check(
+            self.metric.isidentifier(), name="metric", value=self.metric, allowed="error, loss, or a name of one's own"
+        )
         if self.metric == "error":
             allowed = "an error is a fraction of examples, more than 0 and less than 1"
             check(0 < self.value < 1, name="target", value=self.value, allowed=allowed)
-        allowed = "a loss is in nats, finite and more than 0"
+        allowed = "a loss is in nats, finite and more than 0" if self.metric == "loss" else "finite and more than 0"
         check(0 < self.value < math.inf, name="target", value=self.value, allowed=allowed)
         check(self.hold >= 1, name="hold", value=self.hold, allowed="a whole number of evaluations, at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What identifies a workload of one's own, so that runs of changed code or data are not taken for its runs.
+
+    Args:
+        function: Where it is imported from, "module:function".
+        version: What its author calls it, or "sha256:" and the checksum of the module's source.
+        examples_sha256: Checksum of all examples.
+    """
+
+    function: str
+    version: str
+    examples_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What is trained: a data set and a model, by the names that `workloads` knows, to a target."""
+    """What is trained: a data set and a model, by the names that `workloads` knows, to a target.
+
+    `source` is where a workload of one's own comes from; None for those of the package.
+    """
 
     name: str
     dataset: str
     model: str
     target: Target
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Tables and phrases that the book shows, made from values."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from html import escape
 
 import numpy as np
@@ -60,6 +61,11 @@ def percent_text(fraction: float | None, digits: int = 1) -> str:
 def paragraph(text: str) -> Markdown:
     """Return text as a paragraph of the page."""
     return Markdown(text)
+
+
+def source(*shown: Callable[..., object]) -> Markdown:
+    """Show the source of functions or classes, one below the other."""
+    return Markdown("```python\n{}```".format("\n\n".join(inspect.getsource(one) for one in shown)))
 
 
 def law_table(fit: LawFit) -> HTML:

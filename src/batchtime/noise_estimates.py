@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from IPython.display import HTML
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -121,9 +120,10 @@ def range_text(ends: tuple[float, float]) -> str:
     return f"{number_text(ends[0])} to {number_text(ends[1])}"
 
 
-def growth(one: Estimates) -> float:
-    """Return the noise scale where the target is reached over that before the first update, the mean over seeds."""
-    return float(np.mean([points[-1][0] / points[0][0] for points in one.scales]))
+def ratio_text(one: Estimates) -> str:
+    """Return the noise scale where the target is reached over the sweep's alpha / n_inf, least and largest of seeds."""
+    low, high = (end / one.swept for end in one.at_the_end)
+    return f"{low:.2g} to {high:.2g}"
 
 
 def certified_constants(store: Store) -> Constants:

@@ -10,6 +10,7 @@ import numpy as np
 from batchtime.experiments import Experiment
 from batchtime.fit import fit_inverse_law, mean_updates, predict_updates
 from batchtime.records import (
+    CommunicationMode,
     FitError,
     Interval,
     InverseLaw,
@@ -217,6 +218,11 @@ def nearest_to(rows: Sequence[Clocked], batch_size: float) -> Clocked:
     return min(rows, key=lambda row: abs(math.log(row.batch_size / batch_size)))
 
 
+def worst_error(rows: Sequence[Clocked]) -> float:
+    """Return the largest error of a predicted training time, without its sign."""
+    return max(abs(row.error) for row in rows if row.error is not None)
+
+
 def where_the_optimum_lies(found: TrainingTimeFit) -> str:
     """Say in one sentence whether the optimum is a batch size for which the law was fitted."""
     low, high = found.within_law
@@ -248,6 +254,12 @@ def learners_recorded(records: Sequence[LearnersRecord], *counts: int) -> tuple[
         if count not in latest:
             raise FitError(f"no timings of {count} learners; measure them: batchtime learners NAME --learners {count}")
     return tuple(latest[count] for count in counts)
+
+
+def exposed_seconds(together: LearnersRecord, mode: CommunicationMode) -> float:
+    """Return what an update with communication takes beyond the work alone, the median over batch sizes."""
+    alone = {timing.batch_size: timing.seconds for timing in together.timings["compute"]}
+    return float(np.median([timing.seconds - alone[timing.batch_size] for timing in together.timings[mode]]))
 
 
 def of_experiment(chosen: Experiment, records: Sequence[RunRecord], timings: Sequence[UpdateTiming]) -> TrainingTimeFit:

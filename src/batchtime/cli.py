@@ -14,8 +14,10 @@ from batchtime.records import BatchtimeError, Progress
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.experiments import Experiment
+    from batchtime.plan import Estimate
     from batchtime.recommend import Recommendation
     from batchtime.records import Observation
+    from batchtime.scaling import Network
     from batchtime.store import Store
 
 _Verb = argparse.ArgumentParser
@@ -157,6 +159,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     recommend.add_argument("source", metavar="NAME|RUNS.csv", help="a named sweep, or columns batch_size,updates[,...]")
     recommend.add_argument("timing", metavar="TIMING.csv", nargs="?", help="columns batch_size,seconds[,cpu_seconds]")
+    recommend.add_argument(
+        "--pilot", action="store_true", help="train two ends and a middle with three seeds each, and time updates, here"
+    )
     recommend.add_argument(
         "--own-timings", action="store_true", help="of a named sweep: what `batchtime time` measured on this machine"
     )
@@ -671,31 +676,15 @@ def _recommend(options: argparse.Namespace) -> Result:
     from dataclasses import asdict
 
     from batchtime import recommend
-    from batchtime.experiments import experiment
     from batchtime.records import AllReduceTime, check
     from batchtime.scaling import Network
-    from batchtime.store import read_timings
 
-    name, observations, missing = _observations(options)
-    if name == options.source and Path(name).is_file():
-        check(options.timing is not None, name="TIMING.csv", value=None, allowed="a table beside one of runs")
-        check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
-        timings = read_timings(Path(options.timing))
-    elif options.timing is not None:
-        timings = read_timings(Path(options.timing))
-    else:
-        timings = experiment(name).relevant(_store(options).latest_timing(name, own=options.own_timings).timings)
     check(options.bandwidth > 0, name="bandwidth", value=options.bandwidth, allowed="more than 0")
     network = Network(
         all_reduce=AllReduceTime(latency_seconds=options.latency, seconds_per_byte=1 / options.bandwidth),
         payload_bytes=options.gradient_bytes,
     )
-    several = [
-        recommend.recommend(
-            observations, timings, learners=learners, max_batch_size=options.max_batch_size, network=network
-        )
-        for learners in options.learners
-    ]
+    name, several, missing = _recommendations(options, network)
     best = recommend.fastest(several)
     found: dict[str, object] = {
         "source": name,
@@ -709,6 +698,54 @@ def _recommend(options: argparse.Namespace) -> Result:
     if best.refused:
         raise RefusedError(" ".join((*missing, *best.reasons)), finite)
     return finite, "\n".join(lines)
+
+
+def _recommendations(
+    options: argparse.Namespace, network: "Network"
+) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
+    """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
+    from batchtime import pilot, recommend
+    from batchtime.records import check
+    from batchtime.store import read_timings
+
+    if options.pilot:
+        check(options.timing is None, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
+        chosen = _changed(options, options.source)
+        chosen = chosen if options.batch_sizes else pilot.pilot_of(chosen)
+        run = pilot.recommend(
+            chosen,
+            store=_store(options),
+            learners=options.learners,
+            max_batch_size=options.max_batch_size,
+            network=network,
+            tell_price=_tell_price,
+            progress=_bar(f"pilot {chosen.name}"),
+        )
+        return chosen.name, run.recommendations, ()
+    name, observations, missing = _observations(options)
+    if name == options.source and Path(name).is_file():
+        check(options.timing is not None, name="TIMING.csv", value=None, allowed="a table beside one of runs")
+        check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
+    if options.timing is not None:
+        timings = read_timings(Path(options.timing))
+    else:
+        chosen = _changed(options, options.source)
+        timings = chosen.relevant(_store(options).latest_timing(name, own=options.own_timings).timings)
+    several = [
+        recommend.recommend(
+            observations, timings, learners=learners, max_batch_size=options.max_batch_size, network=network
+        )
+        for learners in options.learners
+    ]
+    return name, several, missing
+
+
+def _tell_price(price: "Estimate") -> None:
+    most = "at most " if price.at_most else "about "
+    print(  # noqa: T201 - a line for the person who waits
+        f"batchtime: this pilot will cost {most}{price.missing_cpu_seconds:.0f} s of CPU for {price.n_missing} runs",
+        file=sys.stderr,
+    )
 
 
 def _recommendation_lines(one: "Recommendation") -> list[str]:

@@ -1,5 +1,6 @@
 """Promises of a pilot: priced before it begins, trained once, and answered as tables are."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ from batchtime import cli, pilot
 from batchtime.experiments import experiment
 from batchtime.own import own_experiment
 from batchtime.plan import Estimate
-from batchtime.records import ParameterError
 from batchtime.recommend import recommend
+from batchtime.records import ParameterError
 from batchtime.store import Store
 
 REGRESSION = "batchtime.sample_workloads:regression"
@@ -40,7 +41,7 @@ def test_a_pilot_is_priced_before_it_begins_and_trained_once(tmp_path: Path) -> 
     assert told[1][0].n_missing == 0
     assert again.records == first.records
     # The answer is that of the same runs and timings given as tables.
-    by_cpu = [pilot._by_cpu(one) for one in chosen.relevant(again.timing.timings)]
+    by_cpu = [replace(one, wall_seconds=one.cpu_seconds) for one in chosen.relevant(again.timing.timings)]
     assert again.best == recommend(chosen.fit_observations(again.records), by_cpu)
     assert pilot.in_words(again.best).startswith(("batch size ", "no recommendation. "))
 

@@ -128,7 +128,7 @@ def huber(constants: Constants, slope: float) -> Toy:
         name="Huber's function, whose slope is constant far out",
         value=value,
         gradient=lambda x: np.clip(constants.smoothness * x, -slope, slope),
-        start=np.array([constants.distance]),
+        start=np.array([constants.distance], dtype=np.float64),
         constants=constants,
     )
 
@@ -140,7 +140,7 @@ def wavy(constants: Constants) -> Toy:
     def value(x: Array) -> Array:
         return np.asarray(scale * (x**2 + 3 * np.sin(x) ** 2).sum(axis=1))
 
-    start = np.array([constants.distance])
+    start = np.array([constants.distance], dtype=np.float64)
     return Toy(
         name="x^2 + 3 sin(x)^2, which is not convex",
         value=value,
@@ -313,18 +313,42 @@ def averaged_step(case: Case) -> list[Margin]:
 
 
 def averaged(case: Case) -> list[Margin]:
-    """Compare the mean gap of the averaged iterate with the bound, after as many updates as it certifies."""
+    """Compare the mean gap of the averaged iterate with the bound: without noise, then with noise after a long run."""
     c, rate = case.constants, case.rate
     theorem = AveragedIterate(constants=c)
     n = _whole(theorem.law(rate).n_inf)
-    flat = huber(c, c.distance / (rate * (n + 1)))
+    flat = huber(c, c.distance / (rate * n + 1 / c.smoothness))
     _, mean = flat.iterates(n, rate, math.inf)
     quiet = replace(c, noise_variance=0.0)
     tight = _mean(f"{flat.name}, without noise", flat.value(mean), AveragedIterate(constants=quiet).bound(n, 1, rate))
     bowl = round_bowl(c)
     updates = _whole(theorem.updates(case.batch_size, rate))
     _, mean = bowl.iterates(updates, rate, case.batch_size)
-    return [tight, _mean(bowl.name, bowl.value(mean), theorem.bound(updates, case.batch_size, rate))]
+    loose = _mean(bowl.name, bowl.value(mean), theorem.bound(updates, case.batch_size, rate))
+    short = min(rate, 0.01 / c.smoothness)
+    return [tight, loose, _lopsided(c, short, case.batch_size, 0.05), _lopsided(c, short, case.batch_size, 1.0)]
+
+
+def _lopsided(c: Constants, rate: float, batch_size: float, ratio: float) -> Margin:
+    """Return the margin after infinitely many updates in a valley with a wall of curvature L and a slope.
+
+    The iterates' density at rest is that of the chain itself, on a grid, with Gaussian noise; `ratio` is rho.
+    """
+    temperature = rate * c.noise_variance / (2 * batch_size)
+    slope = ratio * math.sqrt(c.smoothness * temperature)
+    deviation = rate * math.sqrt(c.noise_variance / batch_size)
+    lowest = -7 * math.sqrt(temperature / c.smoothness)
+    grid = np.arange(lowest, 12 * temperature / slope - lowest, deviation / 1.5)
+    after = grid - rate * np.minimum(c.smoothness * grid, slope)
+    moves = np.exp(-(((grid[:, None] - after) / deviation) ** 2) / 2)  # (to, from)
+    balance = moves / moves.sum(axis=0) - np.eye(len(grid))
+    balance[-1] = 1  # the chances sum to one, which stands in the place of one balance too many
+    chances = np.linalg.solve(balance, np.eye(len(grid))[-1])
+    mean, edge = float(chances @ grid), slope / c.smoothness
+    height = slope * (mean - edge / 2) if mean > edge else c.smoothness * mean**2 / 2
+    name = "a wall of curvature L and a slope, after a very long run" + ("" if ratio < 1 else ": no gentle one")
+    bound = AveragedIterate(constants=c)
+    return Margin(problem=name, left=height, right=bound.pole(rate) * c.gap / batch_size)
 
 
 def _whole(updates: float) -> int:
@@ -545,27 +569,65 @@ def van_trees(case: Case) -> list[Margin]:
     return [margin(400, "many examples"), margin(0, "no example")]
 
 
-def updates_needed(case: Case) -> list[Margin]:
-    """Compare the updates that are necessary with those of a step close to the stability limit, and of a short one."""
+def _longest_step(case: Case) -> float:
+    """Return the longest step size of `step-needed`."""
     c = case.constants
-    needed = 2 * necessary(c).n_inf
+    return 1 / (c.smoothness / 2 + c.noise_variance / (4 * c.gap * case.batch_size))
 
-    def margin(x: float) -> Margin:
-        taken = math.log(c.start / c.gap) / (-2 * math.log1p(-x * c.curvature / c.smoothness))
-        return Margin(problem=f"a step of {x:g} / L on curvature mu", left=needed, right=taken)
 
-    return [margin(1.99), margin(0.2)]
+def step_needed(case: Case) -> list[Margin]:
+    """Compare the floor on L x^2 / 2 with the target, at the longest step and at a tenth of it."""
+    c = case.constants
+
+    def margin(share: float, name: str) -> Margin:
+        rate = share * _longest_step(case)
+        keeps = (1 - rate * c.smoothness) ** 2
+        floor = c.smoothness / 2 * rate**2 * c.noise_variance / case.batch_size / (1 - keeps)
+        return Margin(problem=name, left=floor, right=c.gap)
+
+    return [margin(1, "the longest step that is allowed"), margin(0.1, "a tenth of it")]
+
+
+def updates_needed(case: Case) -> list[Margin]:
+    """Compare the lower bound of the updates with those that a step takes on mu x^2 / 2, a short and a long one."""
+    c = case.constants
+    halvings = math.log(c.start / c.gap)
+
+    def margin(y: float) -> Margin:
+        taken = halvings / (-2 * math.log1p(-y))
+        return Margin(problem=f"eta mu = {y:g}", left=(1 / y - 1) * halvings / 2, right=taken)
+
+    return [margin(0.01), margin(0.8)]
 
 
 def needed_law(case: Case) -> list[Margin]:
-    """Compare half the sum of both necessary terms with the larger one, where they are equal and where they are not."""
-    law = necessary(case.constants)
+    """Compare the necessary law with the fewest updates, at any step size, that serve both of the proof's problems.
 
-    def margin(factor: float, name: str) -> Margin:
+    The flat one has no noise, which the family allows. First for L = 1000 mu, then for these constants with noise on
+    both problems.
+    """
+
+    def fewest(c: Constants, batch_size: float, *, quiet: bool) -> float:
+        steep = replace(c, curvature=c.smoothness)
+        flat = replace(c, smoothness=c.curvature, noise_variance=0.0 if quiet else c.noise_variance)
+        longest = _longest_step(Case(constants=c, rate=case.rate, batch_size=batch_size))
+
+        def updates(rate: float) -> float:
+            return max(LastIterate(constants=k).updates(batch_size, rate) for k in (steep, flat))
+
+        return min(updates(longest * (1 - float(less))) for less in np.geomspace(1e-9, 0.99, 2000))
+
+    def margin(c: Constants, factor: float, name: str, *, quiet: bool) -> Margin:
+        law = necessary(c)
         size = factor * law.critical_batch_size
-        return Margin(problem=name, left=law.updates(size), right=2 * max(law.n_inf, law.alpha / size))
+        return Margin(problem=name, left=law.updates(size), right=fewest(c, size, quiet=quiet))
 
-    return [margin(1, "at the batch size where both are equal"), margin(1000, "at a thousand times that")]
+    c = case.constants
+    far = replace(c, curvature=c.smoothness / 1000)
+    return [
+        margin(far, 1, "noise on the steep problem alone, L = 1000 mu", quiet=True),
+        margin(c, 0.1, "noise on both problems, a small batch", quiet=False),
+    ]
 
 
 # --- the pole and first passage --------------------------------------------------------------------------------------
@@ -611,6 +673,7 @@ MARGINS: dict[str, Callable[[Case], list[Margin]]] = {
     "interpolation-count": interpolation_count,
     "examples-needed-average": examples_needed_average,
     "van-trees": van_trees,
+    "step-needed": step_needed,
     "updates-needed": updates_needed,
     "needed-law": needed_law,
     "passage": passage,

@@ -14,8 +14,10 @@ from batchtime.records import BatchtimeError, Progress
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.experiments import Experiment
+    from batchtime.plan import Estimate
     from batchtime.recommend import Recommendation
     from batchtime.records import Observation
+    from batchtime.scaling import Network
     from batchtime.store import Store
 
 _Verb = argparse.ArgumentParser
@@ -30,6 +32,7 @@ class RefusedError(BatchtimeError):
     """The answer is no, for a reason that the message gives; the exit code is 2. With --json, `found` is printed."""
 
     def __init__(self, message: str, found: dict[str, object] | None = None) -> None:
+        """Take the message, and what there is to say in one object."""
         super().__init__(message)
         self.found = found
 
@@ -104,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         data,
         record,
     )
-    sweep.add_argument("name", metavar="NAME", nargs="?", help="a name that `batchtime workloads` lists")
+    sweep.add_argument(
+        "name", metavar="NAME", nargs="?", help="a name that `batchtime workloads` lists, or one's own MODULE:FUNCTION"
+    )
     sweep.add_argument("--all", action="store_true", help="every published sweep, one after the other")
     sweep.add_argument("--plan", action="store_true", help="train nothing: print what it is expected to cost")
     sweep.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
@@ -154,6 +159,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     recommend.add_argument("source", metavar="NAME|RUNS.csv", help="a named sweep, or columns batch_size,updates[,...]")
     recommend.add_argument("timing", metavar="TIMING.csv", nargs="?", help="columns batch_size,seconds[,cpu_seconds]")
+    recommend.add_argument(
+        "--pilot", action="store_true", help="train two ends and a middle with three seeds each, and time updates, here"
+    )
     recommend.add_argument(
         "--own-timings", action="store_true", help="of a named sweep: what `batchtime time` measured on this machine"
     )
@@ -251,6 +259,7 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="VALUE", help="target instead of the named sweep's, in the metric's unit")
     parser.add_argument("--batch-sizes", metavar="LIST", help='for instance "[8, 32, 128]"')
     parser.add_argument("--seeds", metavar="N|LIST", help="how many seeds, from 0; or a list of them")
+    parser.add_argument("--budget", type=_count, metavar="N", help="most updates of a run, of MODULE:FUNCTION only")
 
 
 def _count(text: str) -> int:
@@ -278,8 +287,17 @@ def _store(options: argparse.Namespace) -> "Store":
 
 def _changed(options: argparse.Namespace, name: str) -> "Experiment":
     from batchtime.experiments import experiment
+    from batchtime.records import check
 
-    return experiment(name).changed(
+    if ":" in name:
+        from batchtime.own import own_experiment
+
+        sys.path.insert(0, "")  # as `python -m` would: one's own module lies where one is
+        chosen = own_experiment(name, max_updates=options.budget)
+    else:
+        check(options.budget is None, name="budget", value=options.budget, allowed="nothing beside a named sweep")
+        chosen = experiment(name)
+    return chosen.changed(
         learning_rate=options.learning_rate,
         target=options.target,
         batch_sizes=options.batch_sizes,
@@ -492,7 +510,7 @@ def _clock(options: argparse.Namespace) -> Result:
 
     store = _store(options)
     chosen = experiment(options.name)
-    timings = store.latest_timing(chosen.name, own=not options.record).timings
+    timings = chosen.relevant(store.latest_timing(chosen.name, own=not options.record).timings)
     observations = chosen.fit_observations(records := recorded(chosen.sweep, name=chosen.name, store=store))
     sizes = clocked_batch_sizes(chosen, of_experiment(chosen, records, timings))
     if options.batch_sizes is not None:
@@ -562,29 +580,25 @@ def _learners(options: argparse.Namespace) -> Result:
 
 def _noise(options: argparse.Namespace) -> Result:
     from batchtime.experiments import experiment
-    from batchtime.noise import measured_points, noise_along
-    from batchtime.records import RunSpec
-    from batchtime.store import writing
-    from batchtime.sweep import recorded
+    from batchtime.noise import complete_noise
+    from batchtime.noise_scale import noise_scales
 
     store = _store(options)
     chosen = experiment(options.name)
-    points = measured_points(recorded(chosen.sweep, name=chosen.name, store=store), options.batch_size)
-    specs = [
-        RunSpec(setting=chosen.sweep.setting, batch_size=options.batch_size, seed=seed) for seed in range(options.seeds)
-    ]
-    path = store.noise_file(chosen.name)
-    with writing(path) as writer:
-        bar = _bar(f"noise {chosen.name}")
-        for spec in specs:
-            writer.append(noise_along(spec, points=points, examples=options.examples, progress=bar))
-    records = [record for record in store.noise(chosen.name) if record.batch_size == options.batch_size]
-    last = [record.noise_variance[-1] / record.gradient_square[-1] for record in records]
-    return (
-        {"name": chosen.name, "points": points, "noise_scale_at_the_end": last, "file": str(path)},
-        f"{chosen.name}: simple noise scale after {points[-1]} updates "
-        + ", ".join(f"{scale:.3g}" for scale in last)
-        + " examples, one a seed",
+    records = complete_noise(
+        chosen, store=store, batch_size=options.batch_size, seeds=options.seeds, examples=options.examples
+    )
+    last = [noise_scales(record)[-1] for record in records]
+    found: dict[str, object] = {
+        "name": chosen.name,
+        "updates": records[0].updates,
+        "noise_scale_at_the_end": [_finite(value) for value, _, _ in last],
+        "file": str(store.noise_file(chosen.name)),
+    }
+    return found, "\n".join(
+        f"{chosen.name}, seed {record.seed}: simple noise scale after {record.updates[-1]} updates {value:.3g} "
+        f"examples (95 % interval {low:.3g} to {high:.3g})"
+        for record, (value, low, high) in zip(records, last, strict=True)
     )
 
 
@@ -664,28 +678,13 @@ def _recommend(options: argparse.Namespace) -> Result:
     from batchtime import recommend
     from batchtime.records import AllReduceTime, check
     from batchtime.scaling import Network
-    from batchtime.store import read_timings
 
-    name, observations, missing = _observations(options)
-    if name == options.source and Path(name).is_file():
-        check(options.timing is not None, name="TIMING.csv", value=None, allowed="a table beside one of runs")
-        check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
-        timings = read_timings(Path(options.timing))
-    elif options.timing is not None:
-        timings = read_timings(Path(options.timing))
-    else:
-        timings = list(_store(options).latest_timing(name, own=options.own_timings).timings)
     check(options.bandwidth > 0, name="bandwidth", value=options.bandwidth, allowed="more than 0")
     network = Network(
         all_reduce=AllReduceTime(latency_seconds=options.latency, seconds_per_byte=1 / options.bandwidth),
         payload_bytes=options.gradient_bytes,
     )
-    several = [
-        recommend.recommend(
-            observations, timings, learners=learners, max_batch_size=options.max_batch_size, network=network
-        )
-        for learners in options.learners
-    ]
+    name, several, missing = _recommendations(options, network)
     best = recommend.fastest(several)
     found: dict[str, object] = {
         "source": name,
@@ -699,6 +698,54 @@ def _recommend(options: argparse.Namespace) -> Result:
     if best.refused:
         raise RefusedError(" ".join((*missing, *best.reasons)), finite)
     return finite, "\n".join(lines)
+
+
+def _recommendations(
+    options: argparse.Namespace, network: "Network"
+) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
+    """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
+    from batchtime import pilot, recommend
+    from batchtime.records import check
+    from batchtime.store import read_timings
+
+    if options.pilot:
+        check(options.timing is None, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
+        chosen = _changed(options, options.source)
+        chosen = chosen if options.batch_sizes else pilot.pilot_of(chosen)
+        run = pilot.recommend(
+            chosen,
+            store=_store(options),
+            learners=options.learners,
+            max_batch_size=options.max_batch_size,
+            network=network,
+            tell_price=_tell_price,
+            progress=_bar(f"pilot {chosen.name}"),
+        )
+        return chosen.name, run.recommendations, ()
+    name, observations, missing = _observations(options)
+    if name == options.source and Path(name).is_file():
+        check(options.timing is not None, name="TIMING.csv", value=None, allowed="a table beside one of runs")
+        check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
+    if options.timing is not None:
+        timings = read_timings(Path(options.timing))
+    else:
+        chosen = _changed(options, options.source)
+        timings = chosen.relevant(_store(options).latest_timing(name, own=options.own_timings).timings)
+    several = [
+        recommend.recommend(
+            observations, timings, learners=learners, max_batch_size=options.max_batch_size, network=network
+        )
+        for learners in options.learners
+    ]
+    return name, several, missing
+
+
+def _tell_price(price: "Estimate") -> None:
+    most = "at most " if price.at_most else "about "
+    print(  # noqa: T201 - a line for the person who waits
+        f"batchtime: this pilot will cost {most}{price.missing_cpu_seconds:.0f} s of CPU for {price.n_missing} runs",
+        file=sys.stderr,
+    )
 
 
 def _recommendation_lines(one: "Recommendation") -> list[str]:

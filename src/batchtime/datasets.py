@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from scipy.linalg import hadamard
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from batchtime.records import BatchtimeError
 from batchtime.theory import ANISOTROPIC_QUADRATIC, LEAST_SQUARES, NOISY_QUADRATIC
@@ -32,6 +33,35 @@ class Examples:
 
 Split = tuple[Examples, Examples]
 """Examples to train on, and others to validate on."""
+
+
+def examples_of(dataset: Dataset[Any]) -> Examples:
+    """Return every example of a torch data set as tensors, read once: a run then draws from memory.
+
+    Args:
+        dataset: Has a length, and gives a pair of input and target for each index; both are tensors of one shape,
+            arrays or numbers.
+
+    Raises:
+        DatasetError: If it is empty, gives something else, or gives another example when it is asked again.
+    """
+    name = type(dataset).__name__
+    count = len(dataset)  # type: ignore[arg-type]  # torch's own Dataset declares no length
+    if count == 0:
+        raise DatasetError(f"the data set {name} has no example")
+    try:
+        once, again = (torch.as_tensor(dataset[0][0]) for _ in range(2))
+        if not torch.equal(once, again):
+            remedy = "a run would see one draw for ever: leave random changes of the examples out"
+            raise DatasetError(f"the data set {name} gives another example 0 when it is asked again; {remedy}")
+        pairs = [dataset[index] for index in range(count)]
+        inputs, targets = (torch.stack([torch.as_tensor(pair[side]) for pair in pairs]) for side in (0, 1))
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise DatasetError(
+            f"the data set {name} does not give pairs of tensors of one shape ({reason}); let its transform do that"
+        ) from error
+    return Examples(inputs=inputs, targets=targets)
 
 
 def split(inputs: Tensor, targets: Tensor, *, validation: int) -> Split:

@@ -6,7 +6,8 @@ import os
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 from time import perf_counter, thread_time
 from typing import Any, TypeVar
 
@@ -96,21 +97,28 @@ def run_together(work: Callable[..., _R], *arguments: object, learners: int) -> 
                 process.start()
             for _, sender in pipes:
                 sender.close()  # or the end of a process would not be seen
-            return [_received(rank, receiver) for rank, (receiver, _) in enumerate(pipes)]
+            return _received([receiver for receiver, _ in pipes])
         finally:
             for process in processes:
                 process.kill()
                 process.join()
 
 
-def _received(rank: int, receiver: Connection) -> Any:
-    try:
-        found, reason = receiver.recv()
-    except EOFError:
-        found, reason = None, "it was killed"
-    if reason is not None:
-        raise LearnersError(f"learner {rank} stopped: {reason}; try again, with fewer learners if memory is short")
-    return found
+def _received(receivers: Sequence[Connection]) -> list[Any]:
+    """Return what each learner found; the first that stops stops all, and is the one that is named."""
+    found: dict[int, Any] = {}
+    while len(found) < len(receivers):
+        waiting = [receiver for rank, receiver in enumerate(receivers) if rank not in found]
+        for ready in wait(waiting):
+            rank = receivers.index(ready)
+            try:
+                found[rank], reason = receivers[rank].recv()
+            except EOFError:
+                reason = "it was killed"
+            if reason is not None:
+                remedy = "try again, with fewer learners if memory is short"
+                raise LearnersError(f"learner {rank} stopped: {reason}; {remedy}")
+    return [found[rank] for rank in range(len(receivers))]
 
 
 def _learner(
@@ -130,19 +138,19 @@ def _learner(
     sender.send((found, reason))
 
 
-def train_together(spec: RunSpec, *, learners: int) -> RunRecord:
-    """Train one run to its target with several learners, each on its share of the same batches.
+def train_together(specs: Sequence[RunSpec], *, learners: int) -> list[RunRecord]:
+    """Train some runs to their targets, one after the other, each with several learners on shares of the same batches.
 
     Args:
-        spec: The run; its batch size is that of all learners together.
-        learners: Processes; must divide the batch size.
+        specs: The runs; their batch sizes are those of all learners together.
+        learners: Processes; must divide the batch sizes.
 
     Raises:
-        ParameterError: If the learners do not divide the batch size.
+        ParameterError: If the learners do not divide a batch size.
         LearnersError: If a process stopped.
     """
-    _check_shares([spec.batch_size], learners)
-    return run_together(_train, spec, learners=learners)[0]
+    _check_shares([spec.batch_size for spec in specs], learners)
+    return run_together(_train, tuple(specs), learners=learners)[0]
 
 
 def parameters_after(spec: RunSpec, *, updates: int, learners: int) -> list[Array]:
@@ -163,8 +171,8 @@ def _check_shares(batch_sizes: Sequence[int], learners: int) -> None:
     )
 
 
-def _train(spec: RunSpec) -> RunRecord:
-    return train_to_target(spec, build(spec.setting.workload), team=GradientTeam())
+def _train(specs: Sequence[RunSpec]) -> list[RunRecord]:
+    return [train_to_target(spec, build(spec.setting.workload), team=GradientTeam()) for spec in specs]
 
 
 def _parameters(spec: RunSpec, updates: int) -> Array:
@@ -294,3 +302,46 @@ def _updater(mode: CommunicationMode, task: Task, batch_size: int) -> Callable[[
                 wrapped.zero_grad(set_to_none=False)
 
     return update
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """The same runs by one learner and by several.
+
+    Args:
+        alone: By one learner.
+        together: By several, in the same order.
+        largest_difference: Between the parameters after `updates` updates of the first run, over the largest parameter.
+        disagreement: Between the learners' own copies of them, the same way.
+        updates: Updates after which parameters are compared.
+    """
+
+    alone: list[RunRecord]
+    together: list[RunRecord]
+    largest_difference: float
+    disagreement: float
+    updates: int
+
+    @property
+    def same(self) -> int:
+        """Runs that reached the target between the same two evaluations."""
+        return sum(one.outcome == other.outcome for one, other in zip(self.alone, self.together, strict=True))
+
+
+def compare_learners(specs: Sequence[RunSpec], *, learners: int, updates: int = 100) -> Together:
+    """Train some runs with one learner and with several, and compare their parameters and their updates to the target.
+
+    Raises:
+        ParameterError: If the learners do not divide a batch size.
+        LearnersError: If a process stopped.
+    """
+    by_one = parameters_after(specs[0], updates=updates, learners=1)[0]
+    by_each = parameters_after(specs[0], updates=updates, learners=learners)
+    largest = float(np.abs(by_one).max())
+    return Together(
+        alone=train_together(specs, learners=1),
+        together=train_together(specs, learners=learners),
+        largest_difference=float(np.abs(by_one - by_each[0]).max()) / largest,
+        disagreement=max(float(np.abs(other - by_each[0]).max()) for other in by_each) / largest,
+        updates=updates,
+    )

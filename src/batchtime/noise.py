@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
+from batchtime.experiments import Experiment
 from batchtime.provenance import provenance
 from batchtime.records import NoiseRecord, Progress, RunRecord, RunSpec, check, unwatched
+from batchtime.store import Store, writing
+from batchtime.sweep import complete
 from batchtime.training import Trainer, evaluate
 from batchtime.workloads import Task, build
 
@@ -124,3 +127,35 @@ def _noise(total: Tensor, square: Tensor, n: int) -> tuple[float, float]:
     mean_square = float((total / n).square().sum())
     variance = (float(square) - n * mean_square) / (n - 1)
     return variance, mean_square - variance / n
+
+
+def complete_noise(
+    chosen: Experiment, *, store: Store, batch_size: int, seeds: int, examples: int
+) -> list[NoiseRecord]:
+    """Return the gradient noise along some runs of a named sweep's setting, measuring what is not recorded.
+
+    Args:
+        chosen: The sweep; its runs at this batch size, which are trained if they are not recorded, say how long to go.
+        store: Where both are recorded.
+        batch_size: Of the runs along which the noise is measured.
+        seeds: How many, counted from 0.
+        examples: As in `noise_along`.
+
+    Raises:
+        ParameterError: If a value is not allowed, or no run of that batch size reached its target.
+        StoreError: If records cannot be read or written.
+    """
+    ends = chosen.changed(batch_sizes=[batch_size])
+    points = measured_points(complete(ends.sweep, name=chosen.name, store=store), batch_size)
+    specs = [RunSpec(setting=chosen.sweep.setting, batch_size=batch_size, seed=seed) for seed in range(seeds)]
+
+    def recorded() -> dict[RunSpec, NoiseRecord]:
+        same = [one for one in store.noise(chosen.name) if (one.examples, list(one.updates)) == (examples, points)]
+        return {RunSpec(setting=r.setting, batch_size=r.batch_size, seed=r.seed): r for r in reversed(same)}
+
+    if missing := [spec for spec in specs if spec not in recorded()]:
+        with writing(store.noise_file(chosen.name)) as writer:
+            for spec in missing:
+                writer.append(noise_along(spec, points=points, examples=examples))
+    found = recorded()
+    return [found[spec] for spec in specs]

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Scalars = TypeVar("Scalars", float, Array)
-Metric = Literal["error", "loss"]
+Metric = str
+"""Name of a mean over validation examples that falls as the model gets better, such as "error" or "loss"."""
 
 PROTOCOL_VERSION = 1
 """Part of every `RunSpec`: raise it with any code change that changes what a run records."""
@@ -56,7 +57,8 @@ class Target:
     """The event that ends a run: `metric` at or below `value` at `hold` successive evaluations.
 
     Args:
-        metric: "error" (fraction of validation examples, 0 to 1) or "loss" (nats, mean over validation examples).
+        metric: "error" (fraction of validation examples, 0 to 1), "loss" (nats, mean over validation examples), or
+            another name that a workload of one's own gives; less is better.
         value: Threshold, in the metric's unit.
         hold: Number of successive evaluations that must be at or below the threshold.
     """
@@ -67,23 +69,44 @@ class Target:
 
     def __post_init__(self) -> None:
         """Refuse thresholds in a wrong unit."""
-        check(self.metric in ("error", "loss"), name="metric", value=self.metric, allowed="error, loss")
+        check(
+            self.metric.isidentifier(), name="metric", value=self.metric, allowed="error, loss, or a name of one's own"
+        )
         if self.metric == "error":
             allowed = "an error is a fraction of examples, more than 0 and less than 1"
             check(0 < self.value < 1, name="target", value=self.value, allowed=allowed)
-        allowed = "a loss is in nats, finite and more than 0"
+        allowed = "a loss is in nats, finite and more than 0" if self.metric == "loss" else "finite and more than 0"
         check(0 < self.value < math.inf, name="target", value=self.value, allowed=allowed)
         check(self.hold >= 1, name="hold", value=self.hold, allowed="a whole number of evaluations, at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What identifies a workload of one's own, so that runs of changed code or data are not taken for its runs.
+
+    Args:
+        function: Where it is imported from, "module:function".
+        version: What its author calls it, or "sha256:" and the checksum of the module's source.
+        examples_sha256: Checksum of all examples.
+    """
+
+    function: str
+    version: str
+    examples_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What is trained: a data set and a model, by the names that `workloads` knows, to a target."""
+    """What is trained: a data set and a model, by the names that `workloads` knows, to a target.
+
+    `source` is where a workload of one's own comes from; None for those of the package.
+    """
 
     name: str
     dataset: str
     model: str
     target: Target
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,22 +168,26 @@ class EvaluationGrid:
         ratio: Quotient of successive points, more than 1.
         stride: Points from one coarse evaluation to the next.
         near: Factor of the target value below which every point is evaluated.
+        first: Updates before which nothing is evaluated, for no run gets there so soon.
     """
 
     ratio: float = 1.05
     stride: int = 4
     near: float = 2.0
+    first: int = 1
 
     def __post_init__(self) -> None:
         """Refuse grids that stand still."""
         check(1 < self.ratio <= 2, name="ratio", value=self.ratio, allowed="more than 1 and at most 2")
         check(self.stride >= 1, name="stride", value=self.stride, allowed="a whole number, at least 1")
         check(self.near >= 1, name="near", value=self.near, allowed="at least 1")
+        check(self.first >= 1, name="first", value=self.first, allowed="a whole number of updates, at least 1")
 
     def points(self, max_updates: int) -> list[int]:
-        """Return the grid from 1 to `max_updates` updates, both included, strictly increasing."""
+        """Return the grid from `first` to `max_updates` updates, the last included, strictly increasing."""
         count = math.ceil(math.log(max_updates) / math.log(self.ratio)) if max_updates > 1 else 0
-        return sorted({min(max_updates, round(self.ratio**k)) for k in range(count + 1)} | {max_updates})
+        points = {min(max_updates, round(self.ratio**k)) for k in range(count + 1)} | {max_updates}
+        return sorted(point for point in points if point >= min(self.first, max_updates))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -703,6 +730,21 @@ class TrainingTime:
             return (math.sqrt(waiting) + math.sqrt(working)) ** 2
         best = self.optimal_batch_size
         return self.seconds(best) if 0 < best < math.inf else _joined(waiting, working, min(p, q))
+
+    @property
+    def noise_share(self) -> float:
+        """Fraction by which the least time falls where alpha, or the time per example, falls by one: u / (1 + u).
+
+        The rest, 1 / (1 + u), is the same for n_inf and for the fixed time. For p = q = 1 the share is
+        sqrt(alpha gamma) / (sqrt(n_inf delta) + sqrt(alpha gamma)).
+        """
+        waiting, working = self._flat_parts()
+        p, q = self.update_time.sharpness, self.law.sharpness
+        exponent = q * (1 - self.weight) if math.isfinite(q) else p * self.weight
+        if waiting == 0:
+            return 1.0
+        u = (working / waiting) ** exponent
+        return u / (1 + u) if math.isfinite(u) else 1.0
 
     def _flat_parts(self) -> tuple[float, float]:
         """Return n_inf fixed and alpha per_example: the seconds that no batch size takes away."""

@@ -1,7 +1,7 @@
 """Several learners that share each batch: their time per update, their optimum, and what the most of them can give."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -109,6 +109,21 @@ def largest_useful(time: TrainingTime, network: Network = FREE, *, gain: float =
             break
         learners, seconds = 2 * learners, doubled
     return learners
+
+
+def optima(
+    time: TrainingTime, networks: Mapping[str, Network], learners: Sequence[int]
+) -> dict[str, list[tuple[int, float]]]:
+    """Return for each named network the number of learners and the optimal batch size of all of them together."""
+    return {
+        name: [(count, with_learners(time, count, network).optimal_batch_size) for count in learners]
+        for name, network in networks.items()
+    }
+
+
+def straggling_networks(network: Network, spreads: Sequence[float]) -> dict[str, Network]:
+    """Return a network with learners of some coefficients of variation, named by these."""
+    return {f"work varies by {spread:.0%}": replace(network, straggling=spread) for spread in spreads}
 
 
 def fit_all_reduce(timings: Sequence[AllReduceTiming], *, learners: int) -> AllReduceTime:

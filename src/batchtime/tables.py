@@ -1,6 +1,7 @@
 """Tables and phrases that the book shows, made from values."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from html import escape
 
 import numpy as np
@@ -15,9 +16,6 @@ from batchtime.records import (
     LawFit,
     LearningRate,
     RunRecord,
-    TrainingTime,
-    UpdateTime,
-    UpdateTiming,
     total_cost,
 )
 from batchtime.theory import Solvable
@@ -63,6 +61,11 @@ def percent_text(fraction: float | None, digits: int = 1) -> str:
 def paragraph(text: str) -> Markdown:
     """Return text as a paragraph of the page."""
     return Markdown(text)
+
+
+def source(*shown: Callable[..., object]) -> Markdown:
+    """Show the source of functions or classes, one below the other."""
+    return Markdown("```python\n{}```".format("\n\n".join(inspect.getsource(one) for one in shown)))
 
 
 def law_table(fit: LawFit) -> HTML:
@@ -155,31 +158,6 @@ def closed_form_table(batch_sizes: Sequence[int], rate: LearningRate, problem: S
         for exact in (problem.updates(size, rate),)
     ]
     return table(["M", "closed form", "inverse law", "difference"], rows)
-
-
-def update_time_table(timings: Sequence[UpdateTiming], line: UpdateTime) -> HTML:
-    """Return the median of each timed batch size with its quartiles, in milliseconds, beside the fitted line."""
-    rows = [
-        (
-            f"{timing.batch_size}",
-            f"{timing.seconds * 1e3:.3g}",
-            " to ".join(f"{side * 1e3:.3g}" for side in np.quantile(timing.wall_seconds, (0.25, 0.75))),
-            f"{line.seconds(float(timing.batch_size)) * 1e3:.3g}",
-            f"{line.seconds(float(timing.batch_size)) / timing.seconds - 1:+.0%}",
-        )
-        for timing in timings
-    ]
-    return table(["M", "median, ms", "middle half, ms", "line, ms", "error of the line"], rows)
-
-
-def penalty_table(time: TrainingTime, factors: Sequence[float]) -> HTML:
-    """Return how much longer training takes at batch sizes some factor below or above the optimum."""
-    best, least = time.optimal_batch_size, time.least_seconds
-    rows = [
-        (f"{factor:g}", f"{best / factor:.3g} or {best * factor:.3g}", f"{time.seconds(best * factor) / least - 1:.1%}")
-        for factor in factors
-    ]
-    return table(["off by a factor of", "M", "longer than the least time by"], rows)
 
 
 def remarks(sentences: Sequence[str]) -> Markdown:

@@ -54,13 +54,17 @@ def train_to_target(
         stopwatch: Takes the seconds of the updates, if given.
         team: The learners that train together, this process being one of them; None for one learner.
     """
-    stopwatch = Stopwatch() if stopwatch is None else stopwatch
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        return _train(spec, task, Stopwatch() if stopwatch is None else stopwatch, team)
+
+
+def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -> RunRecord:
+    """Train, with torch's own random numbers (initial weights, dropout) at the start of the run's."""
     setting = spec.setting
     target = setting.workload.target
     wall, cpu, evaluating = perf_counter(), thread_time(), 0.0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(spec.seed)
-        model = task.model()
+    model = task.model()
     trainer = Trainer(
         model=model,
         task=task,
@@ -137,7 +141,7 @@ class Trainer:
         """Start before the first update; `rate` is the step size."""
         self.model = model
         self._task = task
-        self._parameters: list[Tensor] = list(model.parameters())
+        self._parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self._batch_size = batch_size
         self._rate = rate
         self._generator = generator
@@ -193,13 +197,18 @@ def _torch_optimizer(optimizer: Optimizer, parameters: list[Tensor], rate: float
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, task: Task) -> dict[str, float | None]:
-    """Return each metric's mean over the validation examples, to five significant digits; None if not finite."""
+    """Return each metric's mean over the validation examples, to five significant digits; None if not finite.
+
+    Dropout is off meanwhile, and batch norm takes what it has gathered in training.
+    """
     sums = dict.fromkeys(task.metrics, 0.0)
+    model.eval()
     validation: Examples = task.validation
     for inputs, targets in zip(validation.inputs.split(_CHUNK), validation.targets.split(_CHUNK), strict=True):
         outputs = model(inputs)
         for name, metric in task.metrics.items():
             sums[name] += float(metric(outputs, targets).sum(dtype=torch.float64))
+    model.train()
     count = len(validation.targets)
     return {name: _rounded(total / count) for name, total in sums.items()}
 

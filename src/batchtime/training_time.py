@@ -1,7 +1,7 @@
 """From the law and the time per update to the training time: its optimum with an interval, and what clocks say."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,10 +10,12 @@ import numpy as np
 from batchtime.experiments import Experiment
 from batchtime.fit import fit_inverse_law, mean_updates, predict_updates
 from batchtime.records import (
+    CommunicationMode,
     FitError,
     Interval,
     InverseLaw,
     LawFit,
+    LearnersRecord,
     Observation,
     RunRecord,
     TimedRun,
@@ -22,6 +24,7 @@ from batchtime.records import (
     UpdateTiming,
 )
 from batchtime.scatter import f_point
+from batchtime.store import Store
 from batchtime.update_time import BentTime, TimeForm, choose_form
 
 
@@ -204,10 +207,85 @@ def _clocked(
     )
 
 
+def nearest_to(rows: Sequence[Clocked], batch_size: float) -> Clocked:
+    """Return the row of the batch size that is nearest, as a ratio.
+
+    Raises:
+        FitError: If there are no rows.
+    """
+    if not rows:
+        raise FitError("0 batch sizes with the clock running; time some with `batchtime clock`")
+    return min(rows, key=lambda row: abs(math.log(row.batch_size / batch_size)))
+
+
+def worst_error(rows: Sequence[Clocked]) -> float:
+    """Return the largest error of a predicted training time, without its sign."""
+    return max(abs(row.error) for row in rows if row.error is not None)
+
+
+def where_the_optimum_lies(found: TrainingTimeFit) -> str:
+    """Say in one sentence whether the optimum is a batch size for which the law was fitted."""
+    low, high = found.within_law
+    best = found.time.optimal_batch_size
+    if low <= best <= high:
+        return f"It lies inside of what the law was fitted to, {low:g} to {high:g}."
+    end, words = (low, "below") if best < low else (high, "above")
+    return (
+        f"But it lies {words} the batch sizes that the law was fitted to, {low:g} to {high:g}, where nothing says that "
+        f"the law holds: the advice is {end:g}."
+    )
+
+
+def least_measured(law: InverseLaw, timings: Sequence[UpdateTiming]) -> tuple[int, float]:
+    """Return the timed batch size of the least training time by a law and measured medians, and that time."""
+    seconds = {timing.batch_size: law.updates(float(timing.batch_size)) * timing.seconds for timing in timings}
+    best = min(seconds, key=lambda size: seconds[size])
+    return best, seconds[best]
+
+
+def learners_recorded(records: Sequence[LearnersRecord], *counts: int) -> tuple[LearnersRecord, ...]:
+    """Return for each number of learners what was measured last.
+
+    Raises:
+        FitError: If there is nothing for one of them; the message names it and the remedy.
+    """
+    latest = {record.learners: record for record in records}
+    for count in counts:
+        if count not in latest:
+            raise FitError(f"no timings of {count} learners; measure them: batchtime learners NAME --learners {count}")
+    return tuple(latest[count] for count in counts)
+
+
+def exposed_seconds(together: LearnersRecord, mode: CommunicationMode) -> float:
+    """Return what an update with communication takes beyond the work alone, the median over batch sizes."""
+    alone = {timing.batch_size: timing.seconds for timing in together.timings["compute"]}
+    return float(np.median([timing.seconds - alone[timing.batch_size] for timing in together.timings[mode]]))
+
+
 def of_experiment(chosen: Experiment, records: Sequence[RunRecord], timings: Sequence[UpdateTiming]) -> TrainingTimeFit:
     """Return the training time of a named sweep, fitted to the batch sizes that its plan fits.
 
     Raises:
         FitError: If runs or timings do not determine their law.
     """
-    return fit_training_time(chosen.fit_observations(records), timings)
+    return fit_training_time(chosen.fit_observations(records), chosen.relevant(timings))
+
+
+def of_experiments(
+    runs: Mapping[str, tuple[Experiment, Sequence[RunRecord]]], store: Store
+) -> dict[str, TrainingTimeFit]:
+    """Return the training time of several sweeps by the same labels, from published timings.
+
+    Raises:
+        FitError: If runs or timings do not determine their law.
+        StoreError: If there are no timings.
+    """
+    return {
+        label: of_experiment(one, records, store.latest_timing(one.name).timings)
+        for label, (one, records) in runs.items()
+    }
+
+
+def times_of(found: Mapping[str, TrainingTimeFit]) -> dict[str, TrainingTime]:
+    """Return the training times alone, by the same labels."""
+    return {label: one.time for label, one in found.items()}

@@ -197,6 +197,11 @@ def choose_form(timings: Sequence[UpdateTiming], *, allow_busy: bool = False) ->
     if not forms:
         warnings = fit_update_time(timings, allow_busy=allow_busy).warnings
         raise FitError(f"the timings do not show both costs of an update. {' '.join(warnings)}")
+    return best_form(forms)
+
+
+def best_form(forms: Sequence[TimeForm]) -> TimeForm:
+    """Return the form with the least AICc; the first where there are too few batch sizes to tell."""
     return min(forms, key=lambda form: math.inf if form.aicc is None else form.aicc)
 
 

@@ -1,0 +1,224 @@
+"""Promises of a workload of one's own: any importable function, refused by name where it cannot be trained."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from batchtime.datasets import DatasetError, examples_of
+from batchtime.own import own_experiment
+from batchtime.records import ParameterError, RunSpec, Target
+from batchtime.store import Store
+from batchtime.sweep import complete, train
+from batchtime.workloads import WorkloadError, build, own
+
+REGRESSION = "batchtime.sample_workloads:regression"
+MODULE = """
+import torch
+from torch import nn
+from batchtime.datasets import Examples
+from batchtime.records import Target
+from batchtime.workloads import Task
+
+def squares(outputs, targets):
+    return (outputs.squeeze(1) - targets).square()
+
+def numbers(count):
+    inputs = torch.randn(count, 4, generator=torch.Generator().manual_seed(count))
+    return Examples(inputs=inputs, targets=inputs.sum(dim=1))
+
+def model():
+    return nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 1))
+
+def good(**changes):
+    start = dict(model=model, train=numbers(200), validation=numbers(50), loss=squares, metrics={"squares": squares})
+    return Task(**(start | dict(target=Target(metric="squares", value=0.5), learning_rate=0.02) | changes))
+
+def mean_loss():
+    return good(loss=lambda outputs, targets: squares(outputs, targets).mean())
+
+def other_metric():
+    return good(target=Target(metric="error", value=0.5))
+
+def no_target():
+    return good(target=None)
+
+def other_shape():
+    return good(model=lambda: nn.Linear(5, 1))
+
+def unpaired():
+    return good(train=Examples(inputs=torch.zeros(3, 4), targets=torch.zeros(2)))
+
+def nothing():
+    return None
+
+def stops():
+    raise ValueError("no such file")
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return the file of a module of one's own, importable."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "mine.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(folder)
+    yield folder / "mine.py"
+    sys.modules.pop("mine", None)
+    own.cache_clear()
+
+
+def forget() -> None:
+    """Do as a new process does, which has imported nothing."""
+    sys.modules.pop("mine", None)
+    own.cache_clear()
+
+
+@pytest.mark.usefixtures("module")
+def test_worker_processes_train_a_function_of_ones_own_as_this_process_does(tmp_path: Path) -> None:
+    chosen = own_experiment("mine:good", batch_sizes=[8, 32], seeds=2)
+    records = complete(chosen.sweep, name=chosen.name, store=Store(tmp_path), workers=2)
+    here = [train(spec) for spec in chosen.sweep.runs()]
+    assert [(r.outcome, r.evaluations) for r in records] == [(r.outcome, r.evaluations) for r in here]
+    assert all(record.outcome.status == "reached" for record in records)
+
+
+@pytest.mark.usefixtures("module")
+def test_dropout_belongs_to_the_seed_and_is_off_in_evaluation() -> None:
+    spec = own_experiment("mine:good", batch_sizes=[8]).sweep.runs()[0]
+    torch.manual_seed(1)
+    first = train(spec)
+    torch.manual_seed(2)
+    assert train(spec).evaluations == first.evaluations
+    assert train(replace(spec, seed=9)).evaluations != first.evaluations
+
+
+def test_changed_code_makes_other_runs_unless_its_author_vouches_for_it(module: Path) -> None:
+    before = own_experiment("mine:good").workload
+    module.write_text(MODULE + "# a word\n")
+    forget()
+    assert own_experiment("mine:good").workload != before
+    vouched = MODULE.replace("learning_rate=0.02", 'learning_rate=0.02, version="1"')
+    module.write_text(vouched)
+    forget()
+    before = own_experiment("mine:good").workload
+    module.write_text(vouched + "# a word\n")
+    forget()
+    assert own_experiment("mine:good").workload == before
+    module.write_text(vouched.replace('version="1"', 'version="2"'))
+    forget()
+    assert own_experiment("mine:good").workload != before
+
+
+def test_changed_examples_make_other_runs(module: Path) -> None:
+    text = MODULE.replace("learning_rate=0.02", 'learning_rate=0.02, version="1"')
+    module.write_text(text)
+    before = own_experiment("mine:good").workload
+    module.write_text(text.replace("numbers(200)", "numbers(201)"))
+    forget()
+    after = own_experiment("mine:good").workload
+    assert before.source is not None
+    assert after.source is not None
+    assert before.source.version == after.source.version
+    assert before != after
+
+
+def test_a_worker_with_other_code_refuses_the_run(module: Path) -> None:
+    spec = own_experiment("mine:good").sweep.runs()[0]
+    module.write_text(MODULE + "# a word\n")
+    forget()
+    with pytest.raises(WorkloadError, match=r"mine:good is not what this sweep was started with \(other version\)"):
+        train(spec)
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        ("mine:mean_loss", r"its loss has shape \(\) for 2 examples, not one value an example"),
+        ("mine:other_metric", "its target's metric 'error' is none of its metrics: squares"),
+        ("mine:no_target", "needs a target and a learning_rate"),
+        ("mine:other_shape", "RuntimeError: mat1 and mat2"),
+        ("mine:unpaired", "train has 3 inputs and 2 targets"),
+        ("mine:nothing", "it returned NoneType"),
+        ("mine:stops", "ValueError: no such file"),
+        ("mine:absent", "AttributeError"),
+        ("absent_module:good", "ModuleNotFoundError.*PYTHONPATH"),
+        ("__main__:good", "put the function good into a module"),
+    ],
+)
+@pytest.mark.usefixtures("module")
+def test_what_cannot_be_trained_is_refused_before_a_run_starts(function: str, reason: str) -> None:
+    with pytest.raises(WorkloadError, match=reason) as error:
+        own_experiment(function)
+    assert "\n" not in str(error.value)
+
+
+def test_a_metric_that_a_workload_does_not_have_is_refused_with_those_it_has() -> None:
+    chosen = own_experiment(REGRESSION)
+    with pytest.raises(ParameterError, match="metric = 'error' is not allowed; allowed: squared_error"):
+        build(replace(chosen.workload, target=Target(metric="error", value=0.1)))
+
+
+def test_the_command_line_sweeps_and_fits_a_module_of_the_folder_where_it_is_called(
+    module: Path, tmp_path: Path
+) -> None:
+    program = str(Path(sys.executable).with_name("batchtime"))
+    changes = ["--batch-sizes", "[4, 16, 64]", "--seeds", "3", "--budget", "2000", "--data", str(tmp_path), "--json"]
+    found = {}
+    for verb in ("sweep", "fit"):
+        command = [program, verb, "mine:good", *changes]
+        done = subprocess.run(command, cwd=module.parent, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found[verb] = json.loads(done.stdout)
+    assert found["sweep"]["n_reached"] == found["fit"]["n_runs"] == 9
+
+
+class Pairs(Dataset[tuple[object, object]]):
+    """A data set of given pairs, or of random ones."""
+
+    def __init__(self, pairs: list[tuple[object, object]], *, random: bool = False) -> None:
+        """Keep the pairs."""
+        self.pairs, self.random = pairs, random
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[object, object]:
+        """Return a pair."""
+        return (torch.rand(3), 0) if self.random else self.pairs[index]
+
+
+def test_a_torch_data_set_becomes_tensors() -> None:
+    examples = examples_of(Pairs([(torch.full((2, 3), float(k)), k) for k in range(4)]))
+    assert examples.inputs.shape == (4, 2, 3)
+    assert examples.targets.tolist() == [0, 1, 2, 3]
+    assert examples.inputs[3].unique().tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "reason"),
+    [
+        (Pairs([]), "has no example"),
+        (Pairs([(torch.zeros(3), 0)], random=True), "gives another example 0 when it is asked again"),
+        (Pairs([(torch.zeros(3), 0), (torch.zeros(4), 0)]), "does not give pairs of tensors of one shape"),
+        (Pairs([("an image", 0)]), "does not give pairs of tensors"),
+    ],
+)
+def test_a_data_set_that_cannot_become_tensors_is_refused(dataset: Pairs, reason: str) -> None:
+    with pytest.raises(DatasetError, match=reason):
+        examples_of(dataset)
+
+
+def test_both_sample_workloads_can_be_trained() -> None:
+    for name in ("regression", "vision"):
+        chosen = own_experiment(f"batchtime.sample_workloads:{name}", batch_sizes=[64])
+        record = train(RunSpec(setting=replace(chosen.sweep.setting, max_updates=2), batch_size=64, seed=0))
+        assert record.outcome.status == "censored"

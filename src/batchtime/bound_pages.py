@@ -442,6 +442,8 @@ def _scaling_row(axes: Sequence[Axes], series: Sequence[Series], *, x_label: str
             factor = math.exp(float(np.mean(np.log(one.y) - np.log(one.predicted))))
             place.plot(one.x, factor * np.array(one.predicted), color=PREDICTED, label="predicted form")
             place.legend(fontsize="small")
+        else:
+            place.text(0.5, 0.5, "none was seen", transform=place.transAxes, ha="center", va="center")
         place.set_xscale("log")
         place.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0)))
         place.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

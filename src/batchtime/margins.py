@@ -12,7 +12,7 @@ import numpy as np
 from scipy.integrate import quad
 
 from batchtime.bounds import AveragedIterate, Constants, LastIterate, interpolation, necessary
-from batchtime.records import Array
+from batchtime.records import Array, InverseLaw, check
 
 RUNS = 2000
 
@@ -252,6 +252,14 @@ def _one_step(toy: Toy, case: Case) -> tuple[Array, Array, Array]:
     return x, drawn, x - case.rate * drawn
 
 
+def _luck(toy: Toy, x: Array, drawn: Array, along: Array) -> Array:
+    """Return the inner products of the noise with vectors that do not depend on it, shape (20000,): of mean 0.
+
+    Taken off a mean over batches, what is linear in the noise is known without simulation, and errors are small.
+    """
+    return np.asarray(((drawn - toy.gradient(x)) * along).sum(axis=1))
+
+
 def expand(case: Case) -> list[Margin]:
     """Compare what a step changes beyond its slope, whatever the noise, with L / 2 times its squared length."""
     c, rate = case.constants, case.rate
@@ -269,9 +277,9 @@ def descent(case: Case) -> list[Margin]:
     c, rate = case.constants, case.rate
 
     def margin(toy: Toy) -> Margin:
-        x, _, after = _one_step(toy, case)
+        x, drawn, after = _one_step(toy, case)
         slope = (toy.gradient(x) ** 2).sum(axis=1)
-        beyond = toy.value(after) - toy.value(x) + rate * slope
+        beyond = toy.value(after) - toy.value(x) + rate * slope + rate * _luck(toy, x, drawn, toy.gradient(x))
         return _mean(toy.name, beyond, c.smoothness * rate**2 / 2 * (slope + c.noise_variance / case.batch_size))
 
     return [margin(round_bowl(c)), margin(long_valley(c))]
@@ -284,32 +292,33 @@ def one_step(case: Case) -> list[Margin]:
     """Compare the gap after a step, whatever the noise, with slope and length of the step."""
     c = case.constants
 
-    def margin(toy: Toy) -> Margin:
+    def margin(toy: Toy, case: Case) -> Margin:
         x, _, after = _one_step(toy, case)
         right = (toy.gradient(x) * after).sum(axis=1) + c.smoothness / 2 * ((after - x) ** 2).sum(axis=1)
         return _worst(toy.name, toy.value(after), right)
 
-    return [margin(huber(c, _slope(case))), margin(round_bowl(c))]
+    return [margin(*_far_out(case)), margin(round_bowl(c), case)]
 
 
-def _slope(case: Case) -> float:
-    """Return a slope so small that the flat part of Huber's function is left by no step, with its noise."""
-    noise = math.sqrt(case.constants.noise_variance / case.batch_size)
-    room = case.constants.distance - 6 * case.rate * noise
-    return max(room, 0.01 * case.constants.distance) * case.constants.smoothness / 100
+def _far_out(case: Case) -> tuple[Toy, Case]:
+    """Return Huber's function with a small slope, and a batch so large that no step leaves its straight part."""
+    c = case.constants
+    enough = 10_000 * (case.rate / c.distance) ** 2 * c.noise_variance  # steps of a hundredth of the distance
+    return huber(c, c.smoothness * c.distance / 100), replace(case, batch_size=max(case.batch_size, enough))
 
 
 def averaged_step(case: Case) -> list[Margin]:
     """Compare the mean gap after a step with the distance that the step took off, and its noise."""
     c, rate = case.constants, case.rate
 
-    def margin(toy: Toy) -> Margin:
-        x, _, after = _one_step(toy, case)
-        nearer = ((x**2).sum(axis=1) - (after**2).sum(axis=1)) / (2 * rate)
+    def margin(toy: Toy, case: Case) -> Margin:
+        x, drawn, after = _one_step(toy, case)
+        slope = toy.gradient(x)
+        nearer = ((x**2).sum(axis=1) - (after**2).sum(axis=1)) / (2 * rate) - _luck(toy, x, drawn, x - rate * slope)
         noise = rate * (1 + rate * c.smoothness) * c.noise_variance / (2 * case.batch_size)
-        return _mean(toy.name, toy.value(after), nearer + noise)
+        return _mean(toy.name, toy.value(after) + rate * _luck(toy, x, drawn, slope), nearer + noise)
 
-    return [margin(huber(c, _slope(case))), margin(round_bowl(c))]
+    return [margin(*_far_out(case)), margin(round_bowl(c), case)]
 
 
 def averaged(case: Case) -> list[Margin]:
@@ -351,9 +360,23 @@ def _lopsided(c: Constants, rate: float, batch_size: float, ratio: float) -> Mar
     return Margin(problem=name, left=height, right=bound.pole(rate) * c.gap / batch_size)
 
 
+MOST_UPDATES = 5000  # that are simulated
+
+
 def _whole(updates: float) -> int:
     """Return a number of updates to simulate: the certified one, where there is one and it is not too many."""
-    return min(math.ceil(updates), 5000) if math.isfinite(updates) else 5000
+    return min(math.ceil(updates), MOST_UPDATES) if math.isfinite(updates) else MOST_UPDATES
+
+
+def _simulated(law: InverseLaw, batch_size: float) -> float:
+    """Return the batch size, or the least larger one whose certified updates are few enough to be simulated.
+
+    Raises:
+        ParameterError: If none is.
+    """
+    allowed = f"less than {0.9 * MOST_UPDATES:g} updates; raise mu or epsilon"
+    check(law.n_inf < 0.9 * MOST_UPDATES, name="certified n_inf", value=f"{law.n_inf:.0f}", allowed=allowed)
+    return max(batch_size, law.alpha / (MOST_UPDATES - law.n_inf))
 
 
 # --- the last iterate ------------------------------------------------------------------------------------------------
@@ -365,11 +388,10 @@ def last_step(case: Case) -> list[Margin]:
 
     def margin(toy: Toy) -> Margin:
         c = toy.constants
-        x, _, after = _one_step(toy, case)
+        x, drawn, after = _one_step(toy, case)
         noise = c.smoothness * rate**2 * c.noise_variance / (2 * case.batch_size)
-        return _mean(
-            toy.name, toy.value(after), (1 - LastIterate(constants=c).contraction(rate)) * toy.value(x) + noise
-        )
+        seen = toy.value(after) + rate * _luck(toy, x, drawn, toy.gradient(x))
+        return _mean(toy.name, seen, (1 - LastIterate(constants=c).contraction(rate)) * toy.value(x) + noise)
 
     return [margin(round_bowl(case.constants)), margin(wavy(case.constants))]
 
@@ -406,6 +428,7 @@ def harmonic_averaged(case: Case) -> list[Margin]:
     def margin(toy: Toy, batch_size: float, noise_variance: float) -> Margin:
         k = replace(c, noise_variance=noise_variance)
         rate, law = AveragedIterate(constants=k).harmonic()
+        batch_size = _simulated(law, batch_size)
         _, mean = replace(toy, constants=k).iterates(_whole(law.updates(batch_size)), rate.at(batch_size), batch_size)
         return _mean(toy.name, toy.value(mean), k.gap)
 
@@ -422,7 +445,8 @@ def harmonic_last(case: Case) -> list[Margin]:
     def margin(toy: Toy) -> Margin:
         c = toy.constants
         rate, law = LastIterate(constants=c).harmonic()
-        x, _ = toy.iterates(_whole(law.updates(case.batch_size)), rate.at(case.batch_size), case.batch_size)
+        size = _simulated(law, case.batch_size)
+        x, _ = toy.iterates(_whole(law.updates(size)), rate.at(size), size)
         return _mean(toy.name, toy.value(x), c.gap)
 
     return [margin(round_bowl(case.constants)), margin(long_valley(case.constants))]
@@ -639,12 +663,13 @@ def passage(case: Case) -> list[Margin]:
     def margin(batch_size: float, factor: float, name: str) -> Margin:
         toy = round_bowl(case.constants)
         theorem = LastIterate(constants=toy.constants)
-        updates = _whole(theorem.updates(batch_size, case.rate))
-        x, _ = toy.iterates(updates, case.rate, batch_size)
+        updates = _whole(theorem.updates(batch_size, rate))
+        x, _ = toy.iterates(updates, rate, batch_size)
         above = (toy.value(x) > factor * toy.constants.gap).astype(np.float64)
         return _mean(name, above, 1 / factor)
 
-    pole = LastIterate(constants=round_bowl(case.constants).constants).pole(case.rate)
+    rate = max(case.rate, 0.002 / case.constants.smoothness)  # so that the certified updates can be simulated
+    pole = LastIterate(constants=round_bowl(case.constants).constants).pole(rate)
     return [
         margin(1.02 * pole, 1.2, "just above the pole, within 1.2 epsilon"),
         margin(100 * pole, 2.0, "a hundred poles, within 2 epsilon"),

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def test_runs_made_for_another_target_are_not_reused(tmp_path: Path) -> None:
     here, store = Here(), Store(tmp_path)
     complete(SWEEP, name="a", store=store, executor=here)
     other = SweepSpec(setting=setting(target=0.3), batch_sizes=(8, 32), seeds=(0, 1, 2))
-    assert len(missing_runs(other, store.runs("a"))) == 6
+    assert len(missing_runs(other.runs(), store.runs("a"))) == 6
 
 
 def test_worker_count_and_order_do_not_change_a_record(tmp_path: Path) -> None:
@@ -92,14 +93,14 @@ def test_progress_starts_at_what_is_recorded_and_ends_at_the_whole(tmp_path: Pat
 
 
 def test_the_longest_runs_start_first() -> None:
-    assert [spec.batch_size for spec in missing_runs(SWEEP, [])] == [32, 32, 32, 8, 8, 8]
+    assert [spec.batch_size for spec in missing_runs(SWEEP.runs(), [])] == [32, 32, 32, 8, 8, 8]
 
 
-def die(spec: RunSpec) -> RunRecord:
+def die(spec: RunSpec, expected: Mapping[str, str]) -> RunRecord:
     """End the worker that gets the last seed as the operating system does when memory is short."""
     if spec.seed == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    return train(spec)
+    return train(spec, expected)
 
 
 def test_a_killed_worker_is_one_line_and_the_finished_runs_are_kept(
@@ -116,7 +117,7 @@ def test_a_killed_worker_is_one_line_and_the_finished_runs_are_kept(
     assert len(Store(tmp_path).runs("a")) == 3
 
 
-def fail(spec: RunSpec) -> RunRecord:
+def fail(spec: RunSpec, _expected: Mapping[str, str]) -> RunRecord:
     """Stop as a program does that runs out of memory."""
     raise MemoryError(f"no room for\na batch of {spec.batch_size}")
 

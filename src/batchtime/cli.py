@@ -1,6 +1,7 @@
 """The command line: parse, call one function, print one result."""
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from batchtime.records import BatchtimeError, Progress
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
+    from concurrent.futures import Executor
+
     from batchtime.experiments import Experiment
     from batchtime.plan import Estimate
     from batchtime.recommend import Recommendation
@@ -113,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--all", action="store_true", help="every published sweep, one after the other")
     sweep.add_argument("--plan", action="store_true", help="train nothing: print what it is expected to cost")
     sweep.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
+    sweep.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster to train on, such as tcp://HOST:8786")
     _add_changes(sweep)
 
     verify = verb(
@@ -341,13 +345,15 @@ def _workloads(_options: argparse.Namespace) -> Result:
 
 def _sweep(options: argparse.Namespace) -> Result:
     from batchtime.records import check
+    from batchtime.sweep import cluster
 
     check((options.name is None) == options.all, name="NAME", value=options.name, allowed="one name, or --all")
     store = _store(options)
     chosen = [_changed(options, name) for name in (store.published() if options.all else [options.name])]
     if options.plan:
         return _plan(chosen, store)
-    results = [_sweep_one(options, one, store) for one in chosen]
+    with contextlib.nullcontext() if options.scheduler is None else cluster(options.scheduler) as executor:
+        results = [_sweep_one(options, one, store, executor) for one in chosen]
     if not options.all:
         return results[0]
     return {str(found["name"]): found for found, _ in results}, "\n".join(text for _, text in results)
@@ -378,12 +384,19 @@ def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
     return found | {"cpu_hours": hours, "missing_cpu_hours": missing_hours}, "\n".join([*lines, total])
 
 
-def _sweep_one(options: argparse.Namespace, chosen: "Experiment", store: "Store") -> Result:
+def _sweep_one(
+    options: argparse.Namespace, chosen: "Experiment", store: "Store", executor: "Executor | None"
+) -> Result:
     from batchtime.records import total_cost
     from batchtime.sweep import complete
 
     records = complete(
-        chosen.sweep, name=chosen.name, store=store, workers=options.workers, progress=_bar(f"sweep {chosen.name}")
+        chosen.sweep,
+        name=chosen.name,
+        store=store,
+        workers=options.workers,
+        executor=executor,
+        progress=_bar(f"sweep {chosen.name}"),
     )
     outcomes = [record.outcome.status for record in records]
     counts = {status: outcomes.count(status) for status in ("reached", "censored", "diverged")}

@@ -22,17 +22,21 @@ def provenance(*, threads: int, device: str = "cpu", examples_sha256: str | None
         examples_sha256: Checksum of the examples that were used.
     """
     commit, dirty = _checkout()
-    versions = {name: metadata.version(name) for name in ("batchtime", "torch", "numpy")}
     return Provenance(
         commit=commit,
         dirty=dirty,
-        versions={"python": platform.python_version(), **versions},
+        versions={"python": platform.python_version(), **versions()},
         cpu=_cpu(),
         threads=threads,
         device=device,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         examples_sha256=examples_sha256,
     )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a run's result depends on."""
+    return {name: metadata.version(name) for name in ("batchtime", "torch", "numpy")}
 
 
 @functools.cache

@@ -1,17 +1,20 @@
 """Complete a grid of runs, resumably, on any executor."""
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
+import socket
 import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 
 from batchtime.experiments import Experiment
-from batchtime.records import BatchtimeError, Progress, RunRecord, RunSpec, SweepSpec, unwatched
+from batchtime.provenance import versions
+from batchtime.records import PROTOCOL_VERSION, BatchtimeError, Progress, RunRecord, RunSpec, SweepSpec, unwatched
 from batchtime.store import Store, writing
 
 
@@ -19,10 +22,10 @@ class SweepError(BatchtimeError):
     """A sweep stopped before its end; the message says what is recorded and how to go on."""
 
 
-def missing_runs(sweep: SweepSpec, recorded: list[RunRecord]) -> list[RunSpec]:
-    """Return the runs of a sweep that are not recorded yet, the longest first, so that no worker is left waiting."""
+def missing_runs(runs: Sequence[RunSpec], recorded: Sequence[RunRecord]) -> list[RunSpec]:
+    """Return those of some runs that are not recorded yet, the longest first, so that no worker is left waiting."""
     done = {record.spec for record in recorded}
-    return sorted((spec for spec in sweep.runs() if spec not in done), key=lambda spec: -spec.batch_size)
+    return sorted((spec for spec in runs if spec not in done), key=lambda spec: -spec.batch_size)
 
 
 def complete(
@@ -45,22 +48,36 @@ def complete(
         name: Under which name the runs are recorded.
         store: Where they are recorded.
         workers: Processes to train in, one thread each; None for one a processor.
-        executor: Where to run instead, for instance a Dask client's; it must be able to import this package.
+        executor: Where to run instead, for instance on a `cluster`; it must be able to import this package.
         progress: Called with the runs done and the runs of the sweep, first with what was recorded.
 
     Raises:
-        SweepError: If a worker died.
+        SweepError: If a worker died, or is not fit for these runs.
         StoreError: If records cannot be read or written.
     """
-    if len(kept := recorded(sweep, name=name, store=store)) == len(sweep.runs()):
+    return complete_runs(sweep.runs(), name=name, store=store, workers=workers, executor=executor, progress=progress)
+
+
+def complete_runs(
+    runs: Sequence[RunSpec],
+    *,
+    name: str,
+    store: Store,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: Progress = unwatched,
+) -> list[RunRecord]:
+    """Return the records of some runs, in their order, as `complete` does those of a grid."""
+    if len(kept := _records_of(runs, store.runs(name))) == len(runs):
         return kept
     with writing(store.runs_file(name)) as writer:
-        missing = missing_runs(sweep, store.runs(name))  # again, now that nobody else can add any
-        total = len(sweep.runs())
+        missing = missing_runs(runs, store.runs(name))  # again, now that nobody else can add any
+        total = len(runs)
         done = total - len(missing)
         progress(done, total)
+        expected = versions()
         with pool(workers) if executor is None else contextlib.nullcontext(executor) as running:
-            futures = [running.submit(train, spec) for spec in missing]
+            futures = [running.submit(train, spec, expected) for spec in missing]
             try:
                 for future in as_completed(futures):
                     writer.append(_result(future))
@@ -72,7 +89,7 @@ def complete(
             finally:
                 for future in futures:
                     future.cancel()
-    return recorded(sweep, name=name, store=store)
+    return _records_of(runs, store.runs(name))
 
 
 def complete_all(
@@ -86,19 +103,43 @@ def complete_all(
 
 def recorded(sweep: SweepSpec, *, name: str, store: Store) -> list[RunRecord]:
     """Return the runs of a sweep that are recorded, in the sweep's order; a published one before one's own."""
-    by_spec = {record.spec: record for record in reversed(store.runs(name))}
-    return [by_spec[spec] for spec in sweep.runs() if spec in by_spec]
+    return _records_of(sweep.runs(), store.runs(name))
 
 
-def train(spec: RunSpec) -> RunRecord:
-    """Train one run in this process, with one thread."""
-    import torch
+def _records_of(runs: Sequence[RunSpec], found: Sequence[RunRecord]) -> list[RunRecord]:
+    by_spec = {record.spec: record for record in reversed(found)}
+    return [by_spec[spec] for spec in runs if spec in by_spec]
 
-    from batchtime.training import train_to_target
-    from batchtime.workloads import build
 
-    torch.set_num_threads(1)
-    return train_to_target(spec, build(spec.setting.workload))
+def train(spec: RunSpec, expected: Mapping[str, str] | None = None) -> RunRecord:
+    """Train one run in this process, with one thread, and alone: torch has one generator a process for all threads.
+
+    Args:
+        spec: The run.
+        expected: Versions that the result depends on, where the run was asked for; None for whatever is here.
+
+    Raises:
+        SweepError: If this process has others, for then its records would not be those of the others.
+    """
+    here = versions() | {"protocol": str(PROTOCOL_VERSION)}
+    wanted = {**(expected or {}), "protocol": str(spec.setting.protocol_version)}
+    differing = [
+        f"{name} {here.get(name)} and not {version}" for name, version in wanted.items() if here.get(name) != version
+    ]
+    if differing:
+        worker = f"the worker on {socket.gethostname()} (process {os.getpid()})"
+        raise SweepError(f"{worker} has {', '.join(differing)}; give every worker the same environment")
+    with _alone:
+        import torch
+
+        from batchtime.training import train_to_target
+        from batchtime.workloads import build
+
+        torch.set_num_threads(1)
+        return train_to_target(spec, build(spec.setting.workload))
+
+
+_alone = threading.Lock()
 
 
 def _result(future: "Future[RunRecord]") -> RunRecord:
@@ -107,6 +148,10 @@ def _result(future: "Future[RunRecord]") -> RunRecord:
         return future.result()
     except (BatchtimeError, BrokenProcessPool):
         raise
+    except CancelledError as error:
+        raise SweepError(
+            "the scheduler dropped the runs in flight, or went away; finished runs are recorded: run it again to go on"
+        ) from error
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise SweepError(
@@ -127,6 +172,40 @@ def pool(workers: int | None) -> Iterator[Executor]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def cluster(address: str) -> Iterator[Executor]:
+    """Connect to the scheduler of a Dask cluster, whose workers then train the runs.
+
+    A run whose worker dies is given to another worker. Workers need this package, the same version of it and of what
+    its results depend on, and the data sets.
+
+    Args:
+        address: For instance "tcp://10.0.0.1:8786".
+
+    Raises:
+        SweepError: If nobody answers there, or Dask is not installed.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SweepError("a cluster needs Dask: pip install 'batchtime[cluster]'") from error
+    for name in ("distributed", "distributed.client", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is raised, as one line
+    try:
+        client = Client(address, timeout=_ANSWER_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise SweepError(
+            f"no scheduler answers at {address}; start one with `dask scheduler`, or name its address"
+        ) from error
+    try:
+        yield client.get_executor()
+    finally:
+        client.close(timeout=_ANSWER_SECONDS)
+
+
+_ANSWER_SECONDS = 30  # a busy machine takes its time to shake hands
 
 
 def _start_worker() -> None:

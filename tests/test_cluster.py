@@ -1,0 +1,176 @@
+"""Promises of a sweep on a cluster: the records of one machine, whoever dies meanwhile.
+
+Scheduler, workers and drivers are real processes, on this machine.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from batchtime.experiments import experiment
+from batchtime.records import RunRecord
+from batchtime.store import Store
+from batchtime.sweep import train
+
+from .builders import at_a_terminal
+from .test_sweep import results, wait_for_runs
+
+SIZES, SEEDS = [64, 256], 8
+DIGITS = experiment("digits-mlp").changed(batch_sizes=SIZES, seeds=SEEDS)
+
+
+@dataclass
+class Cluster:
+    """A scheduler and its workers."""
+
+    folder: Path
+    port: int
+    scheduler: "subprocess.Popen[bytes] | None" = None
+    workers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        """Where the scheduler listens."""
+        return f"tcp://127.0.0.1:{self.port}"
+
+    def start(self, *, workers: int = 2) -> None:
+        """Start the scheduler and its workers."""
+        here = ["--host", "127.0.0.1", "--no-dashboard"]
+        self.scheduler = self._dask("scheduler", *here, "--port", str(self.port))
+        for _ in range(1200):
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
+                break
+            time.sleep(0.05)
+        for _ in range(workers):
+            self.add_worker()
+
+    def add_worker(self, **environment: str) -> None:
+        """Start one more worker."""
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder)]
+        self.workers.append(self._dask("worker", self.address, *options, **environment))
+
+    def _dask(self, *words: str, **environment: str) -> "subprocess.Popen[bytes]":
+        with (self.folder / f"{words[0]}.log").open("ab") as log:
+            program = str(Path(sys.executable).with_name("dask"))
+            return subprocess.Popen([program, *words], stdout=log, stderr=log, env=os.environ | environment)
+
+    def stop(self) -> None:
+        """Kill what still runs."""
+        for process in (*self.workers, self.scheduler):
+            if process is not None:
+                process.kill()
+                process.wait()
+        self.workers.clear()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Return a running cluster of two workers."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        port = listening.getsockname()[1]
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    running = Cluster(folder=folder, port=port)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[object]:
+    """Return what the sweep records in this process."""
+    return results([train(spec) for spec in DIGITS.sweep.runs()])
+
+
+def sweep(data: Path, cluster: Cluster) -> "subprocess.Popen[str]":
+    """Start the sweep on a cluster, from the command line."""
+    command = [str(Path(sys.executable).with_name("batchtime")), "sweep", "digits-mlp", "--data", str(data)]
+    return at_a_terminal([*command, "--batch-sizes", str(SIZES), "--seeds", str(SEEDS), "--scheduler", cluster.address])
+
+
+def finish(process: "subprocess.Popen[str]") -> None:
+    """Wait until the sweep has come to its end."""
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+
+
+def in_order(data: Path) -> list[RunRecord]:
+    """Return the records in the sweep's order, each run of which must be there once."""
+    records = {record.spec: record for record in Store(data).runs("digits-mlp")}
+    assert len(records) == len(Store(data).runs("digits-mlp"))
+    return [records[spec] for spec in DIGITS.sweep.runs()]
+
+
+def test_a_killed_worker_loses_no_run_and_all_records_are_those_of_one_process(
+    cluster: Cluster, tmp_path: Path, expected: list[object]
+) -> None:
+    process = sweep(tmp_path, cluster)
+    wait_for_runs(tmp_path, 2)
+    cluster.workers[0].send_signal(signal.SIGKILL)
+    finish(process)
+    assert results(in_order(tmp_path)) == expected
+
+
+def test_a_sweep_goes_on_after_its_scheduler_and_its_driver_were_killed(
+    cluster: Cluster, tmp_path: Path, expected: list[object]
+) -> None:
+    process = sweep(tmp_path, cluster)
+    wait_for_runs(tmp_path, 2)
+    cluster.stop()  # the scheduler first: its workers end for want of it
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert (
+        errors.strip().splitlines()[-1].startswith("batchtime: the scheduler dropped the runs in flight, or went away")
+    )
+    assert "Traceback" not in errors
+    kept = Store(tmp_path).runs("digits-mlp")
+
+    cluster.start()
+    process = sweep(tmp_path, cluster)
+    wait_for_runs(tmp_path, len(kept) + 2)
+    process.kill()
+    process.communicate()
+    assert Store(tmp_path).runs("digits-mlp")[: len(kept)] == kept
+
+    finish(sweep(tmp_path, cluster))
+    assert Store(tmp_path).runs("digits-mlp")[: len(kept)] == kept
+    assert results(in_order(tmp_path)) == expected
+
+
+def test_a_worker_with_another_version_of_the_package_is_refused_by_name(cluster: Cluster, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "batchtime-9.9.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: batchtime\nVersion: 9.9\n")
+    for worker in cluster.workers:
+        worker.kill()
+    cluster.add_worker(PYTHONPATH=os.pathsep.join([str(other.parent), os.environ.get("PYTHONPATH", "")]))
+    process = sweep(tmp_path, cluster)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = errors.strip().splitlines()[-1]
+    assert last.startswith("batchtime: the worker on ")
+    assert "has batchtime 9.9 and not" in last
+    assert not Store(tmp_path).runs_file("digits-mlp").exists()
+
+
+def test_where_no_scheduler_answers_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from batchtime import cli
+
+    monkeypatch.setattr("batchtime.sweep._ANSWER_SECONDS", 0.5)
+    arguments = ["sweep", "digits-mlp", "--data", str(tmp_path), "--scheduler", "tcp://127.0.0.1:9"]
+    assert cli.main(arguments) == 1
+    assert capsys.readouterr().err.startswith("batchtime: no scheduler answers at tcp://127.0.0.1:9; start one")

@@ -135,6 +135,7 @@ PAGES = {
             *arms("cifar10-cnn", "rate-*"),
         ),
     ),
+    "precision": Page(notebook="precision.md", data=("runs/mnist-lenet.jsonl", "runs/cifar10-cnn.jsonl")),
     "own-model": Page(notebook="own-model.md"),
     "update-time": Page(notebook="update-time.md", data=(MNIST_TIMINGS,)),
     "training-time": Page(notebook="training-time.md", data=(MNIST_RUNS, MNIST_TIMINGS)),

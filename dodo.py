@@ -48,8 +48,9 @@ class Page:
     figures: tuple[str, ...] = ()
 
 
-MNIST_RUNS, MNIST_TIMINGS = "runs/mnist-lenet.jsonl", "timings/mnist-lenet.jsonl"
+MNIST_RUNS = "runs/mnist-lenet.jsonl"
 TASKS = {"mnist-lenet": "MNIST", "cifar10-cnn": "CIFAR-10", "cifar100-cnn": "CIFAR-100", "europarl-gru": "Europarl"}
+NOISE = ("mnist-lenet", "cifar10-cnn", "mnist-logistic")
 RECORDED = tuple(f"runs/{name}.jsonl" for name in TASKS)
 PUBLISHED = tuple(sorted(f"runs/{path.name}" for path in Path("data/runs").glob("*.jsonl")))
 STUDIES = tuple(sorted(f"studies/{path.name}" for path in Path("data/studies").glob("*.jsonl")))
@@ -137,8 +138,40 @@ PAGES = {
     ),
     "precision": Page(notebook="precision.md", data=("runs/mnist-lenet.jsonl", "runs/cifar10-cnn.jsonl")),
     "own-model": Page(notebook="own-model.md"),
-    "update-time": Page(notebook="update-time.md", data=(MNIST_TIMINGS,)),
-    "training-time": Page(notebook="training-time.md", data=(MNIST_RUNS, MNIST_TIMINGS)),
+    **{
+        f"update-time-{name}": Page(
+            notebook="update-time.md",
+            title=f"Seconds per update: {title}",
+            parameters={"workload": name},
+            data=(f"runs/{name}.jsonl", f"timings/{name}.jsonl"),
+            figures=(f"update-time-{name}.svg",),
+        )
+        for name, title in TASKS.items()
+    },
+    **{
+        f"training-time-{name}": Page(
+            notebook="training-time.md",
+            title=f"Training time and its optimum: {title}",
+            parameters={"workload": name},
+            data=(f"runs/{name}.jsonl", f"timings/{name}.jsonl", f"timed_runs/{name}.jsonl"),
+            figures=(f"training-time-{name}.svg", f"clock-{name}.svg"),
+        )
+        for name, title in TASKS.items()
+    },
+    "learners": Page(notebook="learners.md", data=("runs/mnist-lenet.jsonl", "learners/mnist-lenet.jsonl")),
+    "noise-scale": Page(
+        notebook="noise-scale.md",
+        data=(
+            "constants/mnist-logistic.jsonl",
+            *(f"{kind}/{name}.jsonl" for kind in ("runs", "noise") for name in NOISE),
+        ),
+        figures=("noise-scales.svg",),
+    ),
+    "implications": Page(
+        notebook="implications.md",
+        data=(*RECORDED, *(f"timings/{name}.jsonl" for name in TASKS)),
+        figures=("epoch-and-training.svg",),
+    ),
 }
 
 
@@ -301,7 +334,14 @@ def task_test() -> Task:
     at_hand = [file for file in data_sets if Path(surroundings["BATCHTIME_DATASETS"], file).exists()]
     return {
         "doc": "run every test",
-        "actions": [CmdAction([sys.executable, "-m", "pytest"], shell=False, env=os.environ | surroundings)],
+        # In two processes: most of the time goes to waiting for browsers and for trainings of one thread.
+        "actions": [
+            CmdAction(
+                [sys.executable, "-m", "pytest", "--numprocesses", "2", "--dist", "worksteal"],
+                shell=False,
+                env=os.environ | surroundings,
+            )
+        ],
         "file_dep": [
             *(str(path) for path in sorted(Path().iterdir()) if path.is_file() and path.name != ".doit.json"),
             *files("src", "book", "notebooks", "data", "tests", "benchmarks", ".ci"),

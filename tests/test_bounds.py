@@ -2,9 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from batchtime.bounds import AveragedIterate, Constants, LastIterate, interpolation, necessary, without_replacement
+from batchtime.margins import CASE, MARGINS, Case
 from batchtime.records import InverseLaw, ParameterError
 
 VALID = {"smoothness": 2.0, "curvature": 0.1, "noise_variance": 3.0, "distance": 1.0, "start": 1.0, "gap": 0.01}
@@ -59,3 +61,33 @@ def test_without_noise_the_batch_size_does_not_matter() -> None:
         assert theorem.updates(1, 0.3) == pytest.approx(theorem.updates(1000, 0.3))
         assert theorem.best(1) == theorem.best(1000)
         assert theorem.harmonic()[1].alpha == 0
+
+
+@pytest.mark.parametrize("size", [1, 30, 1000, 100_000])
+def test_no_step_of_a_fine_grid_serves_both_problems_with_fewer_updates(size: int) -> None:
+    # The recursions themselves, update by update, for steps on both sides of the longest one that is allowed.
+    c = Constants(**(VALID | {"smoothness": 1.0, "curvature": 0.05, "noise_variance": 0.3}))
+    needed = necessary(c).updates(size)
+    for rate in np.geomspace(1e-3, 2.5, 60):
+        steep = flat = c.start
+        updates = 0
+        while max(steep, flat) > c.gap and updates < needed + 1:
+            steep = (1 - rate * c.smoothness) ** 2 * steep + c.smoothness * rate**2 * c.noise_variance / (2 * size)
+            flat = (1 - rate * c.curvature) ** 2 * flat
+            updates += 1
+        assert updates >= needed
+
+
+def test_each_inequality_is_shown_in_pairs_of_a_tight_and_a_loose_problem() -> None:
+    for label, sides in MARGINS.items():
+        margins = sides(CASE)
+        assert len(margins) in {2, 4}, label
+        for tight, loose in zip(margins[::2], margins[1::2], strict=True):
+            assert tight.used > loose.used, label
+
+
+def test_inequalities_hold_for_other_constants_whole_numbers_among_them() -> None:
+    constants = Constants(smoothness=4, curvature=1, noise_variance=2, distance=2, start=8, gap=0.1)
+    case = Case(constants=constants, rate=0.05, batch_size=200)
+    broken = [(label, margin) for label, sides in MARGINS.items() for margin in sides(case) if not margin.holds]
+    assert broken == []

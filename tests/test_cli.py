@@ -358,3 +358,118 @@ def test_a_sweep_stops_when_its_law_is_known_as_well_as_asked(
     again = answer(capsys, *asked, "--workers", "2")
     assert again["n_runs"] == found["n_runs"]
     assert again["interval"] == pytest.approx(found["interval"])
+
+
+TIMING = "batch_size,seconds\n" + "".join(
+    f"{size},{(4e-3 + 1e-4 * size) * factor}\n" for size in (4, 16, 64, 256) for factor in (0.99, 1.0, 1.01)
+)
+
+
+@pytest.fixture
+def timing(tmp_path: Path) -> Path:
+    """Return a table of durations of updates: 4 ms and 0.1 ms an example."""
+    (tmp_path / "timing.csv").write_text(TIMING)
+    return tmp_path / "timing.csv"
+
+
+def test_a_batch_size_is_recommended_from_two_tables(
+    table: Path, timing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = answer(capsys, "recommend", str(table), str(timing), "--learners", "1", "2", "--max-batch-size", "64")
+    # alpha / n_inf = 15 and delta / gamma = 40: sqrt(600) = 24.5 for one learner, sqrt(1200) = 34.6 for two.
+    assert found["learners"] == 2
+    assert found["batch_size"] == pytest.approx(34, abs=4)
+    assert (found["refused"], found["reasons"]) == (False, [])
+    assert isinstance(found["interval"], list)
+    assert isinstance(found["within_5_percent"], list)
+    both = found["by_learners"]
+    assert isinstance(both, list)
+    assert [one["learners"] for one in both] == [1, 2]
+    assert both[0]["batch_size"] == pytest.approx(24, abs=3)
+    assert both[0]["predicted_seconds"] > both[1]["predicted_seconds"] == found["predicted_seconds"]
+
+
+def test_the_same_recommendation_is_told_to_a_person(
+    table: Path, timing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["recommend", str(table), str(timing), "--learners", "2", "--latency", "1e-3"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("2 learners: batch size ")
+    assert "within 5 %" in out
+    assert "taken to be free" not in out
+
+
+def test_a_refused_recommendation_has_its_reason_in_one_line_and_in_json(
+    table: Path, timing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timing.write_text("batch_size,seconds,cpu_seconds\n4,0.0044,0.003\n64,0.0104,0.007\n")
+    assert "the machine was busy" in complaint(capsys, "recommend", str(table), str(timing), code=2).lower()
+    assert cli.main(["recommend", str(table), str(timing), "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert (found["refused"], found["batch_size"]) == (True, None)
+    assert "busy" in found["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("batch_size,updates\n4,1\n", "lacks column seconds"),
+        ("batch_size,seconds\n4,none\n", "line 2, column seconds, value 'none'"),
+        ("batch_size,seconds\n4.5,1\n", "line 2, column batch_size, value '4.5'"),
+        ("batch_size,seconds\n0,1\n", "line 2, column batch_size, value '0'"),
+        ("batch_size,seconds\n4\n", "more or fewer cells"),
+        ("batch_size,seconds\n", "no rows"),
+    ],
+)
+def test_a_bad_table_of_timings_is_one_line(
+    text: str, problem: str, table: Path, timing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timing.write_text(text)
+    assert problem in complaint(capsys, "recommend", str(table), str(timing))
+
+
+def test_a_table_of_runs_wants_one_of_timings(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "a table beside one of runs" in complaint(capsys, "recommend", str(table))
+
+
+def test_a_named_sweep_is_recommended_from_what_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "recommend", "mnist-lenet")
+    assert found["source"] == "mnist-lenet"
+    assert found["refused"] is False
+
+
+def test_the_tables_of_the_book_are_answered(tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = (root / "book" / "recommend.md").read_text().split("```text\n")
+    runs, timing = (block.split("```")[0] for block in blocks[1:3])
+    (tmp_path / "runs.csv").write_text(runs)
+    (tmp_path / "timing.csv").write_text(timing)
+    found = answer(capsys, "recommend", str(tmp_path / "runs.csv"), str(tmp_path / "timing.csv"))
+    assert found["refused"] is False
+
+
+def test_runs_by_the_clock_are_held_against_the_prediction(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchtime.timing.time_updates", lambda *_, **__: timing_of(1.0))
+    data = ("--data", str(tmp_path))
+    answer(capsys, "sweep", "digits-mlp", "--workers", "2", *data)
+    answer(capsys, "time", "digits-mlp", *data)
+    found = answer(capsys, "clock", "digits-mlp", "--seeds", "2", "--allow-busy", *data)
+    sizes = found["batch_sizes"]
+    assert isinstance(sizes, dict)
+    assert {"8", "128"} < set(sizes)  # the sealed ones, and those around the optimum
+    assert all(one["n_runs"] == 2 and one["measured"] > 0 for one in sizes.values())
+    assert answer(capsys, "clock", "digits-mlp", "--seeds", "2", "--allow-busy", *data) == found  # nothing anew
+    assert len(Store(tmp_path).timed_runs("digits-mlp", own=True)) == 2 * len(sizes)
+    swept = {run.seed for run in Store(tmp_path).runs("digits-mlp")}
+    assert not swept & {run.seed for run in Store(tmp_path).timed_runs("digits-mlp", own=True)}
+
+
+def test_learners_and_noise_are_measured_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ("--data", str(tmp_path))
+    found = answer(capsys, "learners", "digits-mlp", "--batch-sizes", "[8, 64]", "--repeats", "2", *data)
+    assert found["learners"] == 2
+    assert len(Store(tmp_path).learners("digits-mlp", own=True)) == 1
+    found = answer(capsys, "noise", "digits-mlp", "--seeds", "1", "--examples", "64", *data)
+    assert len(Store(tmp_path).noise("digits-mlp")) == 1
+    assert found["updates"] == list(Store(tmp_path).noise("digits-mlp")[0].updates)

@@ -9,7 +9,7 @@ import pytest
 from batchtime import diagnostics
 from batchtime.comparisons import Arm, arm
 from batchtime.experiments import experiment
-from batchtime.records import Array, FitError, InverseLaw, Observation, Outcome
+from batchtime.records import Array, FitError, InverseLaw, LearningRate, Observation, Outcome
 
 from .builders import record
 
@@ -124,6 +124,16 @@ def test_the_verdict_names_batch_sizes_near_the_pole_and_a_law_that_is_not_exact
     assert "more than the scatter of the runs explains" in said
     assert "furthest off at 32." in said
     assert "the law itself is off by" in said
+
+
+def test_the_verdict_speaks_of_a_pole_only_where_the_learning_rate_is_fixed() -> None:
+    means = {size: 100 * LAW.updates(float(size)) for size in SIZES} | {2: 600_000.0}
+    seen = an_arm(means, left_out=(2,))
+    sweep = seen.experiment.sweep
+    harmonic = replace(sweep.setting, learning_rate=LearningRate(maximum=0.1, half_batch_size=8))
+    other = replace(seen, experiment=replace(seen.experiment, sweep=replace(sweep, setting=harmonic)))
+    assert "One batch size below 4 lies above the law." in diagnostics.verdict(other)
+    assert any("pole" in sentence for sentence in diagnostics.verdict(seen))
 
 
 def test_a_sweep_without_a_law_has_no_verdict() -> None:

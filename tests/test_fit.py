@@ -20,10 +20,9 @@ from batchtime.fit import (
     law_band,
     least_squares_law,
     mean_updates,
-    optimal_batch_size_interval,
     predict_updates,
 )
-from batchtime.records import FitError, Interval, InverseLaw, LawFit, Observation, UpdateTime
+from batchtime.records import FitError, Interval, InverseLaw, LawFit, Observation
 
 LAW = InverseLaw(n_inf=300.0, alpha=4000.0)
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -528,22 +527,6 @@ def test_a_band_is_between_percentiles_of_the_laws() -> None:
     assert high == pytest.approx([196, 196])
     with pytest.raises(FitError, match="0 laws"):
         law_band([], [1])
-
-
-def test_the_interval_of_the_optimum_is_between_percentiles_of_the_laws() -> None:
-    # Break-even batch size 4 and laws of critical batch sizes k^2 / 4, k = 1 .. 201: optima k = sqrt(k^2 / 4 * 4).
-    time = UpdateTime(fixed_seconds=0.004, seconds_per_example=0.001)
-    laws = [InverseLaw(n_inf=1.0, alpha=k * k / 4) for k in range(1, 202)]
-    assert optimal_batch_size_interval(laws, time) == pytest.approx((6, 196))
-    with pytest.raises(FitError, match="0 laws"):
-        optimal_batch_size_interval([], time)
-
-
-def test_an_optimum_without_bound_is_an_open_side() -> None:
-    time = UpdateTime(fixed_seconds=0.004, seconds_per_example=0.001)
-    laws = [InverseLaw(n_inf=float(k >= 6), alpha=16.0) for k in range(100)]
-    assert optimal_batch_size_interval(laws, time) == (pytest.approx(8), None)
-    assert optimal_batch_size_interval(laws, replace(time, seconds_per_example=0.0)) == (None, None)
 
 
 def test_sealed_batch_sizes_lie_in_their_predicted_intervals() -> None:

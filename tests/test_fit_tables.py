@@ -71,6 +71,10 @@ def test_the_table_of_winners_names_ours_and_theirs(small: Arm, large: Arm) -> N
     assert "In 0 of 1 tests" in lost
     assert "a knee (fitted batch sizes): " in lost
     assert "knee, by" in lost
+    assert knee.winner is not None
+    assert knee.ours is not None
+    errors = knee.winner.leave_one_out_error, knee.ours.leave_one_out_error
+    assert f"(left-out error {errors[0]:.1%}, the inverse law's {errors[1]:.1%})" in lost
 
 
 def test_sweeps_are_named_as_tasks_and_their_variants() -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from batchtime import plots
 from batchtime.comparisons import Arm, Tuned, arm
 from batchtime.experiments import experiment
-from batchtime.records import InverseLaw, Observation, Outcome, RunRecord, TrainingTime, UpdateTime, UpdateTiming
+from batchtime.records import InverseLaw, Observation, Outcome, RunRecord
 
 from .builders import record, runs_on
 
@@ -59,21 +59,6 @@ def test_the_curve_of_examples_is_the_straight_line_of_the_law(axes: Axes) -> No
     line = next(line for line in axes.lines if line.get_label() == "alpha + n_inf M")
     x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
     assert y == pytest.approx((1600 + 100 * x) / 1e3)
-
-
-def test_every_duration_is_drawn_with_its_median(axes: Axes) -> None:
-    timings = [UpdateTiming(batch_size=m, wall_seconds=(1.0, 2.0, 3.0), cpu_seconds=(1.0, 2.0, 3.0)) for m in (1, 8)]
-    plots.update_time(axes, timings, UpdateTime(fixed_seconds=1, seconds_per_example=0.1))
-    assert markers(axes) == 6 + 2
-
-
-def test_the_optimum_is_marked_where_the_curve_is_least(axes: Axes) -> None:
-    time = TrainingTime(law=LAW, update_time=UpdateTime(fixed_seconds=0.004, seconds_per_example=0.001))
-    plots.training_time(axes, {"here": time}, batch_sizes=[1, 256])
-    curve = next(line for line in axes.lines if line.get_label() == "here")
-    marked = next(line for line in axes.lines if line.get_marker() == "D" and len(np.asarray(line.get_xdata())))
-    least = np.asarray(curve.get_ydata(), float).min()
-    assert float(np.asarray(marked.get_ydata(), float)[0]) == pytest.approx(least, rel=1e-3)
 
 
 @pytest.mark.usefixtures("axes")

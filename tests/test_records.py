@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchtime.records import (
+    AllReduceTime,
     EvaluationGrid,
     Evaluations,
     InverseLaw,
+    KneeLaw,
     LearningRate,
     Outcome,
     ParameterError,
@@ -70,6 +72,14 @@ def test_the_grid_is_the_same_ratio_everywhere_and_ends_at_the_budget() -> None:
     late = np.array([point for point in points if point > 100], dtype=float)
     # Rounding moves a point by half an update at most: 0.5 % of it, above 100 updates.
     assert np.all(np.abs(late[1:-1] / late[:-2] - 1.05) < 0.0105)
+
+
+def test_a_grid_that_starts_late_has_the_same_points_from_there_on() -> None:
+    whole = EvaluationGrid(ratio=1.05).points(10_000)
+    assert EvaluationGrid(ratio=1.05, first=300).points(10_000) == [point for point in whole if point >= 300]
+    assert EvaluationGrid(ratio=1.05, first=300).points(20) == [20]
+    with pytest.raises(ParameterError, match="first = 0"):
+        EvaluationGrid(first=0)
 
 
 def test_the_harmonic_rate_is_half_of_its_maximum_at_the_half_batch_size() -> None:
@@ -158,3 +168,56 @@ def test_a_factor_of_two_off_costs_at_most_an_eighth(n_inf: float, alpha: float,
         update_time=UpdateTime(fixed_seconds=fixed, seconds_per_example=slope),
     )
     assert time.seconds(2 * time.optimal_batch_size) <= 1.125 * time.least_seconds * (1 + 1e-9)
+
+
+SHARPNESSES = st.sampled_from([0.5, 0.8, 1.0, 2.0, 7.0, math.inf])
+
+
+@given(a=st.floats(0.1, 1e4), h=st.floats(0.1, 1e4), p=SHARPNESSES, q=SHARPNESSES)
+def test_the_optimum_of_bent_costs_is_the_least_of_a_fine_grid(a: float, h: float, p: float, q: float) -> None:
+    time = TrainingTime(
+        law=KneeLaw(n_inf=100, alpha=100 * a, sharpness=q),
+        update_time=UpdateTime(fixed_seconds=0.01, seconds_per_example=0.01 / h, sharpness=p),
+    )
+    best = time.optimal_batch_size
+    seconds = time.seconds(best * np.geomspace(1e-4, 1e4, 2001))
+    assert time.least_seconds == pytest.approx(time.seconds(best))
+    assert seconds.min() >= time.least_seconds * (1 - 1e-9)
+    low, high = time.within(0.05)
+    assert low <= best <= high
+    assert time.seconds(low) == pytest.approx(1.05 * time.least_seconds)
+    assert time.seconds(high) == pytest.approx(1.05 * time.least_seconds)
+
+
+def test_a_bend_of_sharpness_one_is_the_inverse_law_and_the_line() -> None:
+    sizes = np.geomspace(1, 1e4, 50)
+    law = InverseLaw(n_inf=100, alpha=1600)
+    assert KneeLaw(n_inf=100, alpha=1600, sharpness=1.0).updates(sizes) == pytest.approx(law.updates(sizes))
+    # 3-4-5: for p = 2 costs of 3 and 4 make 5, and for an infinite p the larger one.
+    assert UpdateTime(fixed_seconds=3, seconds_per_example=2, sharpness=2).seconds(2.0) == pytest.approx(5)
+    assert UpdateTime(fixed_seconds=3, seconds_per_example=2, sharpness=math.inf).seconds(2.0) == 4
+
+
+@given(a=st.floats(0.1, 1e4), h=st.floats(0.1, 1e4), p=st.sampled_from([0.7, 1.0, 3.0]))
+def test_the_share_of_noise_is_the_slope_of_the_least_time_in_alpha(a: float, h: float, p: float) -> None:
+    def least(alpha: float, n_inf: float = 100) -> float:
+        machine = UpdateTime(fixed_seconds=0.01, seconds_per_example=0.01 / h, sharpness=p)
+        return math.log(TrainingTime(law=InverseLaw(n_inf=n_inf, alpha=alpha), update_time=machine).least_seconds)
+
+    machine = UpdateTime(fixed_seconds=0.01, seconds_per_example=0.01 / h, sharpness=p)
+    share = TrainingTime(law=InverseLaw(n_inf=100, alpha=100 * a), update_time=machine).noise_share
+    step = 1e-4
+    assert share == pytest.approx((least(100 * a * math.exp(step)) - least(100 * a)) / step, abs=1e-3)
+    assert 1 - share == pytest.approx((least(100 * a, 100 * math.exp(step)) - least(100 * a)) / step, abs=1e-3)
+
+
+def test_a_ring_and_a_tree_of_known_cost() -> None:
+    # 4 learners: 6 messages of 1 ms and 6/4 of 100 bytes at 1 us: 6.15 ms; a tree: 2 log2 4 = 4 times (1 + 0.1) ms.
+    ring = AllReduceTime(latency_seconds=1e-3, seconds_per_byte=1e-6)
+    assert ring.seconds(4, 100) == pytest.approx(6.15e-3)
+    assert AllReduceTime(latency_seconds=1e-3, seconds_per_byte=1e-6, shape="tree").seconds(4, 100) == pytest.approx(
+        4.4e-3
+    )
+    assert ring.seconds(1, 100) == 0
+    with pytest.raises(ParameterError, match="latency_seconds = -1"):
+        AllReduceTime(latency_seconds=-1, seconds_per_byte=0)

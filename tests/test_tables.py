@@ -8,7 +8,7 @@ from IPython.display import HTML, Markdown
 
 from batchtime.comparisons import Power, Tuned, arm
 from batchtime.experiments import experiment
-from batchtime.records import InverseLaw, LearningRate, Outcome, TrainingTime, UpdateTime
+from batchtime.records import InverseLaw, LearningRate, Outcome
 from batchtime.tables import (
     accuracy_table,
     arms_table,
@@ -16,7 +16,6 @@ from batchtime.tables import (
     interval_text,
     largest_deviation,
     number_text,
-    penalty_table,
     percent_text,
     pole_table,
     power_text,
@@ -83,15 +82,6 @@ def test_nothing_sealed_is_said_in_words() -> None:
 def test_what_is_not_known_is_not_printed_as_a_number() -> None:
     assert percent_text(0.0724) == "7.2%"
     assert "unknown" in percent_text(None)
-
-
-def test_a_factor_off_costs_the_same_below_and_above_the_optimum() -> None:
-    time = TrainingTime(
-        law=InverseLaw(n_inf=100, alpha=1600), update_time=UpdateTime(fixed_seconds=0.004, seconds_per_example=0.001)
-    )
-    # s = sqrt(100 * 1600 * 0.004 * 0.001) = 0.8, T_min = 3.6: twice the optimum costs 0.8 / 3.6 * 0.5 = 11.1 %.
-    assert cells(penalty_table(time, factors=(2,)))[1] == ["2", "4 or 16", "11.1%"]
-    assert time.seconds(4.0) == pytest.approx(time.seconds(16.0))
 
 
 def test_no_remark_is_said_in_words() -> None:

@@ -84,11 +84,12 @@ def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float]
 
 
 def margins_table(case: Case) -> HTML:
-    """Return both sides of every inequality of the chapter, on a tight problem and on a loose one."""
+    """Return both sides of every inequality of the chapter, on a tight problem and on a loose one, said which."""
     rows = [
         (
             label if position == 0 else "",
             margin.problem,
+            ("tight", "loose")[position % 2],
             f"{margin.left:.4g}",
             f"{margin.right:.4g}",
             f"{margin.used:.3f}",
@@ -97,7 +98,7 @@ def margins_table(case: Case) -> HTML:
         for label, sides in MARGINS.items()
         for position, margin in enumerate(sides(case))
     ]
-    return table(["equation", "problem", "smaller side", "larger side", "ratio", "holds"], rows)
+    return table(["equation", "problem", "shown as", "smaller side", "larger side", "ratio", "holds"], rows)
 
 
 def passage_table(
@@ -197,28 +198,35 @@ def certified_and_measured(
 
 def rates_table(arms: Sequence["Arm"], theorem: LastIterate) -> HTML:
     """Return for each step size where its runs arrive, and the pole of the theorem."""
-    rows = []
-    for arm in arms:
-        means = arm.means()
-        partly = [f"{seen.batch_size:g}" for seen in means if seen.n_censored > 0]
-        whole = [seen for seen in means if seen.n_censored == 0]
-        rows.append(
-            (
-                f"{arm.rate:g}",
-                ", ".join(partly) or "none",
-                f"{whole[0].batch_size:g}",
-                number_text(whole[-1].mean or math.nan),
-                number_text(theorem.pole(arm.rate)) if arm.rate < theorem.largest_rate else "step too long",
-            )
+    rows = [
+        (
+            *_arrivals(arm),
+            number_text(arm.means()[-1].mean or math.nan),
+            number_text(theorem.pole(arm.rate)) if arm.rate < theorem.largest_rate else "step too long",
         )
-    columns = [
-        "step size",
-        "M where runs never arrive",
-        "least M where all do",
-        "updates, largest M",
-        "pole, certified",
+        for arm in arms
     ]
-    return table(columns, rows)
+    return table([*_ARRIVALS, "updates, largest M", "pole, certified"], rows)
+
+
+_ARRIVALS = ("step size", "M where some runs never arrive", "least M where all do")
+
+
+def _arrivals(arm: "Arm") -> tuple[str, str, str]:
+    means = arm.means()
+    partly = [f"{seen.batch_size:g}" for seen in means if seen.n_censored > 0]
+    least = min((seen.batch_size for seen in means if seen.n_censored == 0), default=math.nan)
+    return f"{arm.rate:g}", ", ".join(partly) or "none", f"{least:g}"
+
+
+def arrivals_table(arms: Mapping[str, Sequence["Arm"]]) -> HTML:
+    """Return for each task and step size the batch sizes at which runs stop arriving."""
+    rows = [
+        (task if position == 0 else "", *_arrivals(arm))
+        for task, here in arms.items()
+        for position, arm in enumerate(here)
+    ]
+    return table(["task", *_ARRIVALS], rows)
 
 
 # --- scaling ---------------------------------------------------------------------------------------------------------
@@ -257,7 +265,8 @@ class Arm:
         """Return M_0 of n_inf + alpha / (M - M_0), closest to the mean updates of all batch sizes; None where unknown.
 
         Least squares of logarithms, over the batch sizes at which every run arrives; None for fewer than four of them,
-        and for a pole at less than a fifth of the least of them, which cannot be told from one at 0.
+        and for a pole that makes up less than a tenth of the updates at the least of them, (M_0 / M)^2 by
+        `averaged-excess`: recorded laws are off by nearly as much where there is no pole.
         """
         means = [seen for seen in self.means() if seen.n_censored == 0]
         sizes = np.array([seen.batch_size for seen in means])
@@ -272,7 +281,7 @@ class Arm:
         start = [math.log(updates[-1]), math.log(max(updates[0] - updates[-1], 1e-3) * sizes[0] / 2), 0.0]
         found = least_squares(errors, start, loss="soft_l1", f_scale=0.05)
         pole = float(sizes[0] / (1 + math.exp(-found.x[2])))
-        return pole if pole > sizes[0] / 5 else None
+        return pole if (pole / sizes[0]) ** 2 > 0.1 else None
 
 
 def _arriving(records: Sequence[RunRecord]) -> Sequence[RunRecord]:
@@ -319,11 +328,11 @@ class Series:
     predicted: Sequence[float]
 
     def exponents(self) -> tuple[float, float] | None:
-        """Return the exponents of the power laws closest to the points and to the prediction; None for one point.
+        """Return the exponents of the power laws closest to the points and to the prediction; None for two points.
 
-        By least squares of logarithms.
+        By least squares of logarithms; two points would always lie on one.
         """
-        if len(set(self.x)) < 2:
+        if len(set(self.x)) < 3:
             return None
         found, predicted = (float(np.polyfit(np.log(self.x), np.log(y), 1)[0]) for y in (self.y, self.predicted))
         return found, predicted
@@ -445,7 +454,7 @@ def _scaling_row(axes: Sequence[Axes], series: Sequence[Series], *, x_label: str
 def exponent_text(rows: Mapping[str, Sequence[Series]], task: str, quantity: str) -> str:
     """Return a found exponent and the predicted one as a reader says them, or that there is none yet."""
     found = next((one.exponents() for one in rows.get(task, ()) if one.name.startswith(f"{quantity} (")), None)
-    return "not known, for want of recorded sweeps" if found is None else f"{found[0]:.2f} (predicted {found[1]:.2f})"
+    return "not known, for want of three points" if found is None else f"{found[0]:.2f} (predicted {found[1]:.2f})"
 
 
 def scaling_table(rows: Mapping[str, Sequence[Series]]) -> HTML:

@@ -236,20 +236,27 @@ def interpolation(
 def necessary(constants: Constants) -> InverseLaw:
     """Return `needed-law`: SGD of one step size that serves every problem of these constants needs at least this.
 
-    Half of the sum of `updates-needed` and `examples-needed`; a term that is not positive says nothing and counts as 0.
     The distance is not used.
 
     Raises:
-        ParameterError: If L <= 2 mu, for which the argument about two curvatures says nothing.
+        ParameterError: If L <= 2 mu, for which n_inf is not positive and the theorem says nothing of large batches.
     """
     c = constants
     if c.smoothness <= 2 * c.curvature:
         raise ParameterError(
             f"smoothness = {c.smoothness:g} is not allowed; allowed: more than twice the curvature, {2 * c.curvature:g}"
         )
-    examples = c.noise_variance / (2 * c.curvature) * (1 / c.gap - math.pi**2 / c.start)
-    updates = math.log(c.start / c.gap) / (-2 * math.log1p(-2 * c.curvature / c.smoothness))
-    return InverseLaw(n_inf=updates / 2, alpha=max(examples, 0.0) / 2)
+    halvings = math.log(c.start / c.gap)
+    return InverseLaw(
+        n_inf=(c.smoothness / (4 * c.curvature) - 1 / 2) * halvings,
+        alpha=c.noise_variance / (8 * c.curvature * c.gap) * halvings,
+    )
+
+
+def examples_needed(constants: Constants) -> float:
+    """Return `examples-needed`: the examples N M that no method can do without; 0 where the theorem says nothing."""
+    c = constants
+    return max(c.noise_variance / (2 * c.curvature) * (1 / c.gap - math.pi**2 / c.start), 0.0)
 
 
 def without_replacement(law: InverseLaw, examples: int) -> InverseLaw:

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from batchtime.records import BatchtimeError, Progress
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from concurrent.futures import Executor
 
     from batchtime.experiments import Experiment
+    from batchtime.plan import Estimate
+    from batchtime.recommend import Recommendation
     from batchtime.records import Observation
+    from batchtime.scaling import Network
     from batchtime.store import Store
 
 _Verb = argparse.ArgumentParser
@@ -29,7 +32,12 @@ INTERRUPTED = 130
 
 
 class RefusedError(BatchtimeError):
-    """The answer is no, for a reason that the message gives; the exit code is 2."""
+    """The answer is no, for a reason that the message gives; the exit code is 2. With --json, `found` is printed."""
+
+    def __init__(self, message: str, found: dict[str, object] | None = None) -> None:
+        """Take the message, and what there is to say in one object."""
+        super().__init__(message)
+        self.found = found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: nothing to tell
         return 1
     except RefusedError as error:
+        if options.json and error.found is not None:
+            print(json.dumps(error.found, allow_nan=False))  # noqa: T201 - the one result
         _complain(str(error))
         return REFUSED
     except BatchtimeError as error:
@@ -135,28 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("name", metavar="NAME", choices=["coverage", "bias"], help="coverage, or bias")
     study.add_argument("--replications", type=_count, metavar="N", help="tables of each design (default: its own)")
 
-    time = verb(
-        "time",
-        _time,
-        "measure seconds per update and fit its line",
-        "batchtime time digits-mlp --repeats 50",
-        data,
-        record,
-    )
-    time.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
-    time.add_argument("--batch-sizes", metavar="LIST", help="sizes to time (default: the sweep's and sizes between)")
-    time.add_argument("--repeats", type=_count, default=50, metavar="N", help="durations a size (default: 50)")
-    time.add_argument("--allow-busy", action="store_true", help="record and fit also where other programs interfered")
-
-    constants = verb(
-        "constants",
-        _constants,
-        "compute what the bound takes of softmax regression: smoothness, curvature, noise, distance, start, minimum",
-        "batchtime constants mnist-logistic",
-        data,
-        record,
-    )
-    constants.add_argument("name", metavar="NAME", help="mnist-logistic, or a variant of it")
+    _add_measurements(verb, data, record)
 
     fit = verb(
         "fit",
@@ -167,6 +156,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument("source", metavar="NAME|FILE.csv", help="a named sweep, or columns batch_size,updates[,seed,...]")
     _add_changes(fit)
+
+    recommend = verb(
+        "recommend",
+        _recommend,
+        "recommend a batch size from recorded runs and timings, or from tables of one's own; or say why not",
+        "batchtime recommend runs.csv timing.csv --learners 1 2 4 --json",
+        data,
+    )
+    recommend.add_argument("source", metavar="NAME|RUNS.csv", help="a named sweep, or columns batch_size,updates[,...]")
+    recommend.add_argument("timing", metavar="TIMING.csv", nargs="?", help="columns batch_size,seconds[,cpu_seconds]")
+    recommend.add_argument(
+        "--pilot", action="store_true", help="train two ends and a middle with three seeds each, and time updates, here"
+    )
+    recommend.add_argument(
+        "--own-timings", action="store_true", help="of a named sweep: what `batchtime time` measured on this machine"
+    )
+    recommend.add_argument(
+        "--learners", type=_count, nargs="+", default=[1], metavar="L", help="that share each batch (default: 1)"
+    )
+    recommend.add_argument("--max-batch-size", type=_count, metavar="N", help="of all learners together")
+    recommend.add_argument(
+        "--latency", type=float, default=0.0, metavar="SECONDS", help="of a message between learners"
+    )
+    recommend.add_argument(
+        "--bandwidth", type=float, default=math.inf, metavar="BYTES", help="a second, of the network"
+    )
+    recommend.add_argument("--gradient-bytes", type=float, default=0.0, metavar="BYTES", help="of one gradient")
+    _add_changes(recommend)
 
     rerun = verb(
         "rerun",
@@ -180,6 +197,68 @@ def _parser() -> argparse.ArgumentParser:
     rerun.add_argument("--out", type=Path, metavar="FOLDER", help="where the notebook and its page are written")
     rerun.add_argument("--list", action="store_true", help="list the parameters with type and default; run nothing")
     return parser
+
+
+def _add_measurements(verb: Callable[..., _Verb], *parents: _Verb) -> None:
+    """Add what measures a machine or a problem and records it."""
+    time = verb(
+        "time",
+        _time,
+        "measure seconds per update and fit its line",
+        "batchtime time digits-mlp --repeats 50",
+        *parents,
+    )
+    time.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    time.add_argument("--batch-sizes", metavar="LIST", help="sizes to time (default: the sweep's and sizes between)")
+    time.add_argument("--repeats", type=_count, default=50, metavar="N", help="durations a size (default: 50)")
+    time.add_argument("--allow-busy", action="store_true", help="record and fit also where other programs interfered")
+
+    clock = verb(
+        "clock",
+        _clock,
+        "train whole runs one at a time with the clock running, and hold predicted training times against them",
+        "batchtime clock digits-mlp --seeds 3",
+        *parents,
+    )
+    clock.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    clock.add_argument(
+        "--batch-sizes", metavar="LIST", help="default: half, once and twice the optimum, and the sealed"
+    )
+    clock.add_argument("--seeds", type=_count, default=5, metavar="N", help="runs a batch size (default: 5)")
+    clock.add_argument("--allow-busy", action="store_true", help="record also where other programs interfered")
+
+    learners = verb(
+        "learners",
+        _learners,
+        "measure updates and all-reduces of several learners, processes on this machine",
+        "batchtime learners digits-mlp --learners 2",
+        *parents,
+    )
+    learners.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    learners.add_argument("--learners", type=_count, default=2, metavar="L", help="processes (default: 2)")
+    learners.add_argument("--batch-sizes", metavar="LIST", help="of all learners together (default: 8 to 512)")
+    learners.add_argument("--repeats", type=_count, default=30, metavar="N", help="durations of each (default: 30)")
+
+    noise = verb(
+        "noise",
+        _noise,
+        "measure the gradient noise scale along training",
+        "batchtime noise digits-mlp --examples 320",
+        *parents,
+    )
+    noise.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    noise.add_argument("--batch-size", type=_count, default=64, metavar="M", help="of the run (default: 64)")
+    noise.add_argument("--seeds", type=_count, default=3, metavar="N", help="runs (default: 3)")
+    noise.add_argument("--examples", type=_count, default=4096, metavar="N", help="gradients a point (default: 4096)")
+
+    constants = verb(
+        "constants",
+        _constants,
+        "compute what the bound takes of softmax regression: smoothness, curvature, noise, distance, start, minimum",
+        "batchtime constants mnist-logistic",
+        *parents,
+    )
+    constants.add_argument("name", metavar="NAME", help="mnist-logistic, or a variant of it")
 
 
 def _add_changes(parser: argparse.ArgumentParser) -> None:
@@ -517,6 +596,113 @@ def _time(options: argparse.Namespace) -> Result:
     )
 
 
+CLOCKED_SEEDS = 1000
+"""First seed of runs with the clock running: no sweep has it, so that the law has not seen them."""
+
+
+def _clock(options: argparse.Namespace) -> Result:
+    from batchtime.clock import ClockError, time_runs
+    from batchtime.experiments import experiment
+    from batchtime.records import RunSpec
+    from batchtime.store import writing
+    from batchtime.sweep import recorded
+    from batchtime.training_time import against_the_clock, clocked_batch_sizes, of_experiment
+    from batchtime.update_time import BUSY
+
+    store = _store(options)
+    chosen = experiment(options.name)
+    timings = chosen.relevant(store.latest_timing(chosen.name, own=not options.record).timings)
+    observations = chosen.fit_observations(records := recorded(chosen.sweep, name=chosen.name, store=store))
+    sizes = clocked_batch_sizes(chosen, of_experiment(chosen, records, timings))
+    if options.batch_sizes is not None:
+        sizes = chosen.changed(batch_sizes=options.batch_sizes).sweep.batch_sizes
+    path = store.timed_runs_file(chosen.name)
+    with writing(path) as writer:
+        done = {run.spec for run in store.timed_runs(chosen.name, own=not options.record)}
+        specs = [
+            RunSpec(setting=chosen.sweep.setting, batch_size=size, seed=CLOCKED_SEEDS + seed)
+            for seed in range(options.seeds)
+            for size in sizes
+        ]
+        try:
+            time_runs(
+                [spec for spec in specs if spec not in done],
+                writer=writer,
+                most_wall_over_cpu=math.inf if options.allow_busy else BUSY,
+                progress=_bar(f"clock {chosen.name}"),
+            )
+        except ClockError as error:
+            raise RefusedError(str(error)) from error
+    wanted = set(specs)
+    runs = [run for run in store.timed_runs(chosen.name, own=not options.record) if run.spec in wanted]
+    rows = against_the_clock(observations, timings, runs)
+    found: dict[str, object] = {
+        "name": chosen.name,
+        "batch_sizes": {
+            row.batch_size: {"predicted": row.predicted, "measured": row.measured, "n_runs": row.n_runs} for row in rows
+        },
+        "file": str(path),
+    }
+    lines = [
+        f"{chosen.name}, M = {row.batch_size}: predicted {row.predicted:.3g} s, measured "
+        + ("nothing" if row.measured is None or row.error is None else f"{row.measured:.3g} s, {row.error:+.1%}")
+        + f" ({row.n_runs} runs, wall/CPU at most {row.wall_over_cpu:.2f})"
+        for row in rows
+    ]
+    return found, "\n".join(lines)
+
+
+def _learners(options: argparse.Namespace) -> Result:
+    from batchtime.experiments import experiment
+    from batchtime.learners import time_learners
+    from batchtime.store import writing
+
+    chosen = experiment(options.name)
+    sizes = chosen.changed(batch_sizes=options.batch_sizes or "[8, 16, 32, 64, 96, 128, 256, 512]").sweep.batch_sizes
+    path = _store(options).learners_file(chosen.name)
+    with writing(path) as writer:
+        record = time_learners(chosen.workload, batch_sizes=sizes, learners=options.learners, repeats=options.repeats)
+        writer.append(record)
+    found: dict[str, object] = {
+        "name": chosen.name,
+        "learners": record.learners,
+        "gradient_bytes": record.gradient_bytes,
+        "seconds": {mode: {t.batch_size: t.seconds for t in timings} for mode, timings in record.timings.items()},
+        "all_reduce": {one.payload_bytes: one.median_seconds for one in record.all_reduce},
+        "file": str(path),
+    }
+    lines = [
+        f"{chosen.name}, {record.learners} learners, {mode}: "
+        + ", ".join(f"{timing.seconds * 1e3:.3g} ms at {timing.batch_size}" for timing in timings)
+        for mode, timings in record.timings.items()
+    ]
+    return found, "\n".join(lines)
+
+
+def _noise(options: argparse.Namespace) -> Result:
+    from batchtime.experiments import experiment
+    from batchtime.noise import complete_noise
+    from batchtime.noise_scale import noise_scales
+
+    store = _store(options)
+    chosen = experiment(options.name)
+    records = complete_noise(
+        chosen, store=store, batch_size=options.batch_size, seeds=options.seeds, examples=options.examples
+    )
+    last = [noise_scales(record)[-1] for record in records]
+    found: dict[str, object] = {
+        "name": chosen.name,
+        "updates": records[0].updates,
+        "noise_scale_at_the_end": [_finite(value) for value, _, _ in last],
+        "file": str(store.noise_file(chosen.name)),
+    }
+    return found, "\n".join(
+        f"{chosen.name}, seed {record.seed}: simple noise scale after {record.updates[-1]} updates {value:.3g} "
+        f"examples (95 % interval {low:.3g} to {high:.3g})"
+        for record, (value, low, high) in zip(records, last, strict=True)
+    )
+
+
 def _constants(options: argparse.Namespace) -> Result:
     from batchtime.constants import softmax_constants
     from batchtime.experiments import experiment
@@ -585,6 +771,103 @@ def _fit(options: argparse.Namespace) -> Result:
         lines.append(f"  a batch size left out is predicted to within {fitted.leave_one_out_error:.1%} (rms)")
     lines += [f"  warning: {warning}" for warning in warnings]
     return found, "\n".join(lines)
+
+
+def _recommend(options: argparse.Namespace) -> Result:
+    from dataclasses import asdict
+
+    from batchtime import recommend
+    from batchtime.records import AllReduceTime, check
+    from batchtime.scaling import Network
+
+    check(options.bandwidth > 0, name="bandwidth", value=options.bandwidth, allowed="more than 0")
+    network = Network(
+        all_reduce=AllReduceTime(latency_seconds=options.latency, seconds_per_byte=1 / options.bandwidth),
+        payload_bytes=options.gradient_bytes,
+    )
+    name, several, missing = _recommendations(options, network)
+    best = recommend.fastest(several)
+    found: dict[str, object] = {
+        "source": name,
+        **asdict(best),
+        "by_learners": [asdict(one) for one in several],
+        "missing": missing,
+    }
+    lines = [line for one in several for line in _recommendation_lines(one)]
+    lines += [f"  note: {sentence}" for sentence in (*missing, *best.warnings)]
+    finite: dict[str, object] = _without_infinities(found)
+    if best.refused:
+        raise RefusedError(" ".join((*missing, *best.reasons)), finite)
+    return finite, "\n".join(lines)
+
+
+def _recommendations(
+    options: argparse.Namespace, network: "Network"
+) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
+    """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
+    from batchtime import pilot, recommend
+    from batchtime.records import check
+    from batchtime.store import read_timings
+
+    if options.pilot:
+        check(options.timing is None, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
+        chosen = _changed(options, options.source)
+        chosen = chosen if options.batch_sizes else pilot.pilot_of(chosen)
+        run = pilot.recommend(
+            chosen,
+            store=_store(options),
+            learners=options.learners,
+            max_batch_size=options.max_batch_size,
+            network=network,
+            tell_price=_tell_price,
+            progress=_bar(f"pilot {chosen.name}"),
+        )
+        return chosen.name, run.recommendations, ()
+    name, observations, missing = _observations(options)
+    if name == options.source and Path(name).is_file():
+        check(options.timing is not None, name="TIMING.csv", value=None, allowed="a table beside one of runs")
+        check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
+    if options.timing is not None:
+        timings = read_timings(Path(options.timing))
+    else:
+        chosen = _changed(options, options.source)
+        timings = chosen.relevant(_store(options).latest_timing(name, own=options.own_timings).timings)
+    several = [
+        recommend.recommend(
+            observations, timings, learners=learners, max_batch_size=options.max_batch_size, network=network
+        )
+        for learners in options.learners
+    ]
+    return name, several, missing
+
+
+def _tell_price(price: "Estimate") -> None:
+    most = "at most " if price.at_most else "about "
+    print(  # noqa: T201 - a line for the person who waits
+        f"batchtime: this pilot will cost {most}{price.missing_cpu_seconds:.0f} s of CPU for {price.n_missing} runs",
+        file=sys.stderr,
+    )
+
+
+def _recommendation_lines(one: "Recommendation") -> list[str]:
+    learners = f"{one.learners} learner{'s' * (one.learners > 1)}"
+    if one.predicted_seconds is None or one.within_5_percent is None:
+        return [f"{learners}: refused. {' '.join(one.reasons)}"]
+    low, high = ("open" if side is None else f"{side:.4g}" for side in one.interval)
+    near, far = one.within_5_percent
+    return [
+        f"{learners}: batch size {one.batch_size} (95 % interval {low} to {high}), {near:.4g} to {far:.4g} within 5 %",
+        f"  {one.predicted_seconds:.3g} s to the target; the runs behind this cost {one.pilot_seconds:.3g} s",
+    ]
+
+
+def _without_infinities(value: object) -> Any:
+    """Return a value with None for each number that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_infinities(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_infinities(inner) for inner in value]
+    return _finite(value) if isinstance(value, float) else value
 
 
 def _finite(value: float | None) -> float | None:

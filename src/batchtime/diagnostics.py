@@ -216,7 +216,7 @@ def verdict(arm: Arm) -> list[str]:
     found = residuals(arm.fit.law, arm.observations, arm.fit.batch_sizes)
     return [
         *_how_well(arm.fit, found),
-        *_outside(found, arm.fit.batch_sizes),
+        *_outside(found, arm.fit.batch_sizes, fixed=arm.experiment.sweep.setting.learning_rate.half_batch_size == 0),
         *_of_scatter(arm.fit.law, arm.fitted),
         *_of_spread(arm.fitted),
         *_of_influence(arm.fitted),
@@ -239,8 +239,8 @@ def _how_well(fit: LawFit, found: Sequence[Residual]) -> list[str]:
     return [text, f"The scatter of the runs is enough to explain that (p = {fit.lack_of_fit:.2g})."]
 
 
-def _outside(found: Sequence[Residual], fitted: Sequence[float]) -> list[str]:
-    """Tell of batch sizes below those fitted, and whether they lie above the law."""
+def _outside(found: Sequence[Residual], fitted: Sequence[float], *, fixed: bool) -> list[str]:
+    """Tell of batch sizes below those fitted, whether they lie above the law, and why at a fixed learning rate."""
     below = [one for one in found if one.batch_size < min(fitted)]
     above_law = [one for one in below if one.interval[0] is not None and one.interval[0] > 0]
     if not below:
@@ -248,7 +248,8 @@ def _outside(found: Sequence[Residual], fitted: Sequence[float]) -> list[str]:
     where = f"{_count(len(below))} below {min(fitted):g}"
     if len(above_law) == len(below):
         lie = "lies" if len(below) == 1 else "lie"
-        return [f"{where} {lie} above the law, as theory expects near the pole of a fixed learning rate."]
+        why = ", as theory expects near the pole of a fixed learning rate" if fixed else ""
+        return [f"{where} {lie} above the law{why}."]
     return [f"Of {where[0].lower()}{where[1:]}, {len(above_law)} can be told to lie above the law."]
 
 

@@ -15,7 +15,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pooch
 import requests
 import sentencepiece
 import torch
@@ -218,6 +217,8 @@ def fetch_archive(home: Path) -> None:
         shutil.move(part, output)
 
     def fetch() -> None:
+        import pooch  # only where something is downloaded: its progress bar complains in a notebook
+
         pooch.retrieve(ARCHIVE, known_hash=f"sha256:{SHA256}", fname="fr-en.tgz", path=home, downloader=resume)
 
     download(fetch, "Europarl", home)

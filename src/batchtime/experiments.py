@@ -17,6 +17,7 @@ from batchtime.records import (
     Setting,
     SweepSpec,
     Target,
+    UpdateTiming,
     Workload,
     check,
 )
@@ -80,6 +81,13 @@ class Experiment:
     def fit_observations(self, records: Sequence[RunRecord]) -> list[Observation]:
         """Return what is fitted: the runs at the batch sizes that are neither sealed nor below the pole."""
         return self.select(records, self.fitted)
+
+    def relevant(self, timings: Sequence[UpdateTiming]) -> list[UpdateTiming]:
+        """Return the timings from the least batch size of the sweep on: below it nothing is predicted.
+
+        A single example may take quite another path through torch than two do.
+        """
+        return [timing for timing in timings if timing.batch_size >= min(self.sweep.batch_sizes)]
 
     @staticmethod
     def select(records: Sequence[RunRecord], batch_sizes: Sequence[int]) -> list[Observation]:
@@ -345,7 +353,7 @@ _TASKS = (
                 ),
                 learning_rate=LearningRate(maximum=0.02),
                 max_updates=30_000,
-                grid=EvaluationGrid(ratio=1.05, stride=8, near=1.02),
+                grid=EvaluationGrid(ratio=1.05, stride=8, near=1.05, first=300),
             ),
             batch_sizes=(2, 3, 4, 6, 8, 12, 16, 32, 64, 96, 128, 256),
             seeds=tuple(range(10)),

@@ -33,8 +33,6 @@ from batchtime.records import (
     LawFit,
     LawIntervals,
     Observation,
-    TrainingTime,
-    UpdateTime,
 )
 from batchtime.scatter import LEVEL, Scatter, f_point, scatter_about, seed_incidence
 
@@ -222,21 +220,6 @@ def law_band(laws: Sequence[InverseLaw], batch_sizes: Sequence[float] | Array) -
     sizes = np.asarray(batch_sizes, dtype=np.float64)
     low, high = np.quantile([law.updates(sizes) for law in laws], PERCENTILES, axis=0)
     return low, high
-
-
-def optimal_batch_size_interval(laws: Sequence[InverseLaw], update_time: UpdateTime) -> Interval:
-    """Return the 2.5 % and 97.5 % points of the optimal batch size over some laws; None for a point that is infinite.
-
-    Raises:
-        FitError: If there are no laws.
-    """
-    if len(laws) == 0:
-        raise FitError("0 laws make no interval; draw some with bootstrap_laws")
-    optima = [TrainingTime(law=law, update_time=update_time).optimal_batch_size for law in laws]
-    # A point between an infinite optimum and another is infinite: "higher" and "lower" never subtract two of them.
-    low = float(np.quantile(optima, PERCENTILES[0], method="lower"))
-    high = float(np.quantile(optima, PERCENTILES[1], method="higher"))
-    return _finite(low), _finite(high)
 
 
 # Mean updates: seen at each batch size, and predicted at others

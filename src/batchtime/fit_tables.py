@@ -97,7 +97,9 @@ def verdict_text(contests: Sequence[Contest]) -> str:
     ]
     ours = [found for _, found in tested if found.ours is not None and found.behind(found.ours) < AS_GOOD]
     lost = [
-        f"{where}: {found.winner.law.name}, by {found.behind(found.ours):.1f}"
+        f"{where}: {found.winner.law.name}, by {found.behind(found.ours):.1f} (left-out error "
+        f"{percent_text(found.winner.leave_one_out_error)}, "
+        f"the inverse law's {percent_text(found.ours.leave_one_out_error)})"
         for where, found in tested
         if found.ours is not None and found.winner is not None and found.behind(found.ours) >= AS_GOOD
     ]

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.integrate import quad
 
 from batchtime.bounds import AveragedIterate, Constants, LastIterate, interpolation, necessary
-from batchtime.records import Array
+from batchtime.records import Array, InverseLaw, check
 
 RUNS = 2000
 
@@ -128,7 +128,7 @@ def huber(constants: Constants, slope: float) -> Toy:
         name="Huber's function, whose slope is constant far out",
         value=value,
         gradient=lambda x: np.clip(constants.smoothness * x, -slope, slope),
-        start=np.array([constants.distance]),
+        start=np.array([constants.distance], dtype=np.float64),
         constants=constants,
     )
 
@@ -140,7 +140,7 @@ def wavy(constants: Constants) -> Toy:
     def value(x: Array) -> Array:
         return np.asarray(scale * (x**2 + 3 * np.sin(x) ** 2).sum(axis=1))
 
-    start = np.array([constants.distance])
+    start = np.array([constants.distance], dtype=np.float64)
     return Toy(
         name="x^2 + 3 sin(x)^2, which is not convex",
         value=value,
@@ -252,6 +252,14 @@ def _one_step(toy: Toy, case: Case) -> tuple[Array, Array, Array]:
     return x, drawn, x - case.rate * drawn
 
 
+def _luck(toy: Toy, x: Array, drawn: Array, along: Array) -> Array:
+    """Return the inner products of the noise with vectors that do not depend on it, shape (20000,): of mean 0.
+
+    Taken off a mean over batches, what is linear in the noise is known without simulation, and errors are small.
+    """
+    return np.asarray(((drawn - toy.gradient(x)) * along).sum(axis=1))
+
+
 def expand(case: Case) -> list[Margin]:
     """Compare what a step changes beyond its slope, whatever the noise, with L / 2 times its squared length."""
     c, rate = case.constants, case.rate
@@ -269,9 +277,9 @@ def descent(case: Case) -> list[Margin]:
     c, rate = case.constants, case.rate
 
     def margin(toy: Toy) -> Margin:
-        x, _, after = _one_step(toy, case)
+        x, drawn, after = _one_step(toy, case)
         slope = (toy.gradient(x) ** 2).sum(axis=1)
-        beyond = toy.value(after) - toy.value(x) + rate * slope
+        beyond = toy.value(after) - toy.value(x) + rate * slope + rate * _luck(toy, x, drawn, toy.gradient(x))
         return _mean(toy.name, beyond, c.smoothness * rate**2 / 2 * (slope + c.noise_variance / case.batch_size))
 
     return [margin(round_bowl(c)), margin(long_valley(c))]
@@ -284,52 +292,91 @@ def one_step(case: Case) -> list[Margin]:
     """Compare the gap after a step, whatever the noise, with slope and length of the step."""
     c = case.constants
 
-    def margin(toy: Toy) -> Margin:
+    def margin(toy: Toy, case: Case) -> Margin:
         x, _, after = _one_step(toy, case)
         right = (toy.gradient(x) * after).sum(axis=1) + c.smoothness / 2 * ((after - x) ** 2).sum(axis=1)
         return _worst(toy.name, toy.value(after), right)
 
-    return [margin(huber(c, _slope(case))), margin(round_bowl(c))]
+    return [margin(*_far_out(case)), margin(round_bowl(c), case)]
 
 
-def _slope(case: Case) -> float:
-    """Return a slope so small that the flat part of Huber's function is left by no step, with its noise."""
-    noise = math.sqrt(case.constants.noise_variance / case.batch_size)
-    room = case.constants.distance - 6 * case.rate * noise
-    return max(room, 0.01 * case.constants.distance) * case.constants.smoothness / 100
+def _far_out(case: Case) -> tuple[Toy, Case]:
+    """Return Huber's function with a small slope, and a batch so large that no step leaves its straight part."""
+    c = case.constants
+    enough = 10_000 * (case.rate / c.distance) ** 2 * c.noise_variance  # steps of a hundredth of the distance
+    return huber(c, c.smoothness * c.distance / 100), replace(case, batch_size=max(case.batch_size, enough))
 
 
 def averaged_step(case: Case) -> list[Margin]:
     """Compare the mean gap after a step with the distance that the step took off, and its noise."""
     c, rate = case.constants, case.rate
 
-    def margin(toy: Toy) -> Margin:
-        x, _, after = _one_step(toy, case)
-        nearer = ((x**2).sum(axis=1) - (after**2).sum(axis=1)) / (2 * rate)
+    def margin(toy: Toy, case: Case) -> Margin:
+        x, drawn, after = _one_step(toy, case)
+        slope = toy.gradient(x)
+        nearer = ((x**2).sum(axis=1) - (after**2).sum(axis=1)) / (2 * rate) - _luck(toy, x, drawn, x - rate * slope)
         noise = rate * (1 + rate * c.smoothness) * c.noise_variance / (2 * case.batch_size)
-        return _mean(toy.name, toy.value(after), nearer + noise)
+        return _mean(toy.name, toy.value(after) + rate * _luck(toy, x, drawn, slope), nearer + noise)
 
-    return [margin(huber(c, _slope(case))), margin(round_bowl(c))]
+    return [margin(*_far_out(case)), margin(round_bowl(c), case)]
 
 
 def averaged(case: Case) -> list[Margin]:
-    """Compare the mean gap of the averaged iterate with the bound, after as many updates as it certifies."""
+    """Compare the mean gap of the averaged iterate with the bound: without noise, then with noise after a long run."""
     c, rate = case.constants, case.rate
     theorem = AveragedIterate(constants=c)
     n = _whole(theorem.law(rate).n_inf)
-    flat = huber(c, c.distance / (rate * (n + 1)))
+    flat = huber(c, c.distance / (rate * n + 1 / c.smoothness))
     _, mean = flat.iterates(n, rate, math.inf)
     quiet = replace(c, noise_variance=0.0)
     tight = _mean(f"{flat.name}, without noise", flat.value(mean), AveragedIterate(constants=quiet).bound(n, 1, rate))
     bowl = round_bowl(c)
     updates = _whole(theorem.updates(case.batch_size, rate))
     _, mean = bowl.iterates(updates, rate, case.batch_size)
-    return [tight, _mean(bowl.name, bowl.value(mean), theorem.bound(updates, case.batch_size, rate))]
+    loose = _mean(bowl.name, bowl.value(mean), theorem.bound(updates, case.batch_size, rate))
+    short = min(rate, 0.01 / c.smoothness)
+    return [tight, loose, _lopsided(c, short, case.batch_size, 0.05), _lopsided(c, short, case.batch_size, 1.0)]
+
+
+def _lopsided(c: Constants, rate: float, batch_size: float, ratio: float) -> Margin:
+    """Return the margin after infinitely many updates in a valley with a wall of curvature L and a slope.
+
+    The iterates' density at rest is that of the chain itself, on a grid, with Gaussian noise; `ratio` is rho.
+    """
+    temperature = rate * c.noise_variance / (2 * batch_size)
+    slope = ratio * math.sqrt(c.smoothness * temperature)
+    deviation = rate * math.sqrt(c.noise_variance / batch_size)
+    lowest = -7 * math.sqrt(temperature / c.smoothness)
+    grid = np.arange(lowest, 12 * temperature / slope - lowest, deviation / 1.5)
+    after = grid - rate * np.minimum(c.smoothness * grid, slope)
+    moves = np.exp(-(((grid[:, None] - after) / deviation) ** 2) / 2)  # (to, from)
+    balance = moves / moves.sum(axis=0) - np.eye(len(grid))
+    balance[-1] = 1  # the chances sum to one, which stands in the place of one balance too many
+    chances = np.linalg.solve(balance, np.eye(len(grid))[-1])
+    mean, edge = float(chances @ grid), slope / c.smoothness
+    height = slope * (mean - edge / 2) if mean > edge else c.smoothness * mean**2 / 2
+    name = "a wall of curvature L and a slope, after a very long run" + ("" if ratio < 1 else ": no gentle one")
+    bound = AveragedIterate(constants=c)
+    return Margin(problem=name, left=height, right=bound.pole(rate) * c.gap / batch_size)
+
+
+MOST_UPDATES = 5000  # that are simulated
 
 
 def _whole(updates: float) -> int:
     """Return a number of updates to simulate: the certified one, where there is one and it is not too many."""
-    return min(math.ceil(updates), 5000) if math.isfinite(updates) else 5000
+    return min(math.ceil(updates), MOST_UPDATES) if math.isfinite(updates) else MOST_UPDATES
+
+
+def _simulated(law: InverseLaw, batch_size: float) -> float:
+    """Return the batch size, or the least larger one whose certified updates are few enough to be simulated.
+
+    Raises:
+        ParameterError: If none is.
+    """
+    allowed = f"less than {0.9 * MOST_UPDATES:g} updates; raise mu or epsilon"
+    check(law.n_inf < 0.9 * MOST_UPDATES, name="certified n_inf", value=f"{law.n_inf:.0f}", allowed=allowed)
+    return max(batch_size, law.alpha / (MOST_UPDATES - law.n_inf))
 
 
 # --- the last iterate ------------------------------------------------------------------------------------------------
@@ -341,11 +388,10 @@ def last_step(case: Case) -> list[Margin]:
 
     def margin(toy: Toy) -> Margin:
         c = toy.constants
-        x, _, after = _one_step(toy, case)
+        x, drawn, after = _one_step(toy, case)
         noise = c.smoothness * rate**2 * c.noise_variance / (2 * case.batch_size)
-        return _mean(
-            toy.name, toy.value(after), (1 - LastIterate(constants=c).contraction(rate)) * toy.value(x) + noise
-        )
+        seen = toy.value(after) + rate * _luck(toy, x, drawn, toy.gradient(x))
+        return _mean(toy.name, seen, (1 - LastIterate(constants=c).contraction(rate)) * toy.value(x) + noise)
 
     return [margin(round_bowl(case.constants)), margin(wavy(case.constants))]
 
@@ -382,6 +428,7 @@ def harmonic_averaged(case: Case) -> list[Margin]:
     def margin(toy: Toy, batch_size: float, noise_variance: float) -> Margin:
         k = replace(c, noise_variance=noise_variance)
         rate, law = AveragedIterate(constants=k).harmonic()
+        batch_size = _simulated(law, batch_size)
         _, mean = replace(toy, constants=k).iterates(_whole(law.updates(batch_size)), rate.at(batch_size), batch_size)
         return _mean(toy.name, toy.value(mean), k.gap)
 
@@ -398,7 +445,8 @@ def harmonic_last(case: Case) -> list[Margin]:
     def margin(toy: Toy) -> Margin:
         c = toy.constants
         rate, law = LastIterate(constants=c).harmonic()
-        x, _ = toy.iterates(_whole(law.updates(case.batch_size)), rate.at(case.batch_size), case.batch_size)
+        size = _simulated(law, case.batch_size)
+        x, _ = toy.iterates(_whole(law.updates(size)), rate.at(size), size)
         return _mean(toy.name, toy.value(x), c.gap)
 
     return [margin(round_bowl(case.constants)), margin(long_valley(case.constants))]
@@ -545,27 +593,65 @@ def van_trees(case: Case) -> list[Margin]:
     return [margin(400, "many examples"), margin(0, "no example")]
 
 
-def updates_needed(case: Case) -> list[Margin]:
-    """Compare the updates that are necessary with those of a step close to the stability limit, and of a short one."""
+def _longest_step(case: Case) -> float:
+    """Return the longest step size of `step-needed`."""
     c = case.constants
-    needed = 2 * necessary(c).n_inf
+    return 1 / (c.smoothness / 2 + c.noise_variance / (4 * c.gap * case.batch_size))
 
-    def margin(x: float) -> Margin:
-        taken = math.log(c.start / c.gap) / (-2 * math.log1p(-x * c.curvature / c.smoothness))
-        return Margin(problem=f"a step of {x:g} / L on curvature mu", left=needed, right=taken)
 
-    return [margin(1.99), margin(0.2)]
+def step_needed(case: Case) -> list[Margin]:
+    """Compare the floor on L x^2 / 2 with the target, at the longest step and at a tenth of it."""
+    c = case.constants
+
+    def margin(share: float, name: str) -> Margin:
+        rate = share * _longest_step(case)
+        keeps = (1 - rate * c.smoothness) ** 2
+        floor = c.smoothness / 2 * rate**2 * c.noise_variance / case.batch_size / (1 - keeps)
+        return Margin(problem=name, left=floor, right=c.gap)
+
+    return [margin(1, "the longest step that is allowed"), margin(0.1, "a tenth of it")]
+
+
+def updates_needed(case: Case) -> list[Margin]:
+    """Compare the lower bound of the updates with those that a step takes on mu x^2 / 2, a short and a long one."""
+    c = case.constants
+    halvings = math.log(c.start / c.gap)
+
+    def margin(y: float) -> Margin:
+        taken = halvings / (-2 * math.log1p(-y))
+        return Margin(problem=f"eta mu = {y:g}", left=(1 / y - 1) * halvings / 2, right=taken)
+
+    return [margin(0.01), margin(0.8)]
 
 
 def needed_law(case: Case) -> list[Margin]:
-    """Compare half the sum of both necessary terms with the larger one, where they are equal and where they are not."""
-    law = necessary(case.constants)
+    """Compare the necessary law with the fewest updates, at any step size, that serve both of the proof's problems.
 
-    def margin(factor: float, name: str) -> Margin:
+    The flat one has no noise, which the family allows. First for L = 1000 mu, then for these constants with noise on
+    both problems.
+    """
+
+    def fewest(c: Constants, batch_size: float, *, quiet: bool) -> float:
+        steep = replace(c, curvature=c.smoothness)
+        flat = replace(c, smoothness=c.curvature, noise_variance=0.0 if quiet else c.noise_variance)
+        longest = _longest_step(Case(constants=c, rate=case.rate, batch_size=batch_size))
+
+        def updates(rate: float) -> float:
+            return max(LastIterate(constants=k).updates(batch_size, rate) for k in (steep, flat))
+
+        return min(updates(longest * (1 - float(less))) for less in np.geomspace(1e-9, 0.99, 2000))
+
+    def margin(c: Constants, factor: float, name: str, *, quiet: bool) -> Margin:
+        law = necessary(c)
         size = factor * law.critical_batch_size
-        return Margin(problem=name, left=law.updates(size), right=2 * max(law.n_inf, law.alpha / size))
+        return Margin(problem=name, left=law.updates(size), right=fewest(c, size, quiet=quiet))
 
-    return [margin(1, "at the batch size where both are equal"), margin(1000, "at a thousand times that")]
+    c = case.constants
+    far = replace(c, curvature=c.smoothness / 1000)
+    return [
+        margin(far, 1, "noise on the steep problem alone, L = 1000 mu", quiet=True),
+        margin(c, 0.1, "noise on both problems, a small batch", quiet=False),
+    ]
 
 
 # --- the pole and first passage --------------------------------------------------------------------------------------
@@ -577,12 +663,13 @@ def passage(case: Case) -> list[Margin]:
     def margin(batch_size: float, factor: float, name: str) -> Margin:
         toy = round_bowl(case.constants)
         theorem = LastIterate(constants=toy.constants)
-        updates = _whole(theorem.updates(batch_size, case.rate))
-        x, _ = toy.iterates(updates, case.rate, batch_size)
+        updates = _whole(theorem.updates(batch_size, rate))
+        x, _ = toy.iterates(updates, rate, batch_size)
         above = (toy.value(x) > factor * toy.constants.gap).astype(np.float64)
         return _mean(name, above, 1 / factor)
 
-    pole = LastIterate(constants=round_bowl(case.constants).constants).pole(case.rate)
+    rate = max(case.rate, 0.002 / case.constants.smoothness)  # so that the certified updates can be simulated
+    pole = LastIterate(constants=round_bowl(case.constants).constants).pole(rate)
     return [
         margin(1.02 * pole, 1.2, "just above the pole, within 1.2 epsilon"),
         margin(100 * pole, 2.0, "a hundred poles, within 2 epsilon"),
@@ -611,6 +698,7 @@ MARGINS: dict[str, Callable[[Case], list[Margin]]] = {
     "interpolation-count": interpolation_count,
     "examples-needed-average": examples_needed_average,
     "van-trees": van_trees,
+    "step-needed": step_needed,
     "updates-needed": updates_needed,
     "needed-law": needed_law,
     "passage": passage,

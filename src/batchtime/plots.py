@@ -4,7 +4,7 @@ Every run is drawn; batch sizes stand on a base-2 logarithmic axis with plain in
 means the same everywhere: blue is measured, orange fitted, green predicted, grey left out of the fit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from batchtime.comparisons import Arm, Tuned
-from batchtime.records import Array, InverseLaw, Observation, RunRecord, TrainingTime, UpdateTime, UpdateTiming
+from batchtime.records import Array, InverseLaw, Observation, RunRecord
 
 _COLOURS = [tuple(colour) for colour in sns.color_palette("colorblind")]
 MEASURED, FITTED, PREDICTED, LEFT_OUT, SECOND = _COLOURS[0], _COLOURS[1], _COLOURS[2], _COLOURS[7], _COLOURS[4]
@@ -65,11 +65,12 @@ def plain_log_axis(axes: Axes, label: str) -> None:
     axes.set_ylabel(label)
 
 
-def _grid(sizes: Sequence[float]) -> Array:
+def even_grid(sizes: Sequence[float]) -> Array:
+    """Return the points of a curve from the least to the greatest of some sizes, evenly on a logarithmic axis."""
     return np.geomspace(min(sizes), max(sizes), CURVE_POINTS)
 
 
-def _jitter(count: int) -> Array:
+def sideways(count: int) -> Array:
     """Return factors that spread runs at one batch size sideways, so that each can be seen."""
     return np.asarray(2 ** np.linspace(-0.12, 0.12, count)) if count > 1 else np.ones(1)
 
@@ -80,7 +81,7 @@ def _runs(axes: Axes, observations: Sequence[Observation], colour: object, label
     named: set[str] = set()
     for size in sizes:
         here = [seen for seen in observations if seen.batch_size == size]
-        spread = _jitter(len(here))
+        spread = sideways(len(here))
         for reached, marker, text in ((True, "o", label), (False, "^", f"{label}, not reached within its budget")):
             chosen = [(k, seen) for k, seen in enumerate(here) if (seen.upper is not None) == reached]
             if not chosen:
@@ -141,7 +142,7 @@ def updates_against_batch_size(
 
 def curve_sizes(observations: Sequence[Observation]) -> Array:
     """Return the batch sizes at which curves over these runs are drawn, shape (CURVE_POINTS,)."""
-    return _grid([seen.batch_size for seen in observations])
+    return even_grid([seen.batch_size for seen in observations])
 
 
 def examples_against_batch_size(axes: Axes, *, fitted: Sequence[Observation], law: InverseLaw) -> None:
@@ -184,57 +185,6 @@ def learning_curves(axes: Axes, records: Sequence[RunRecord], batch_sizes: Seque
     unit = {"error": " (fraction)", "loss": " (nats)"}.get(target.metric, "")
     plain_log_axis(axes, f"validation {target.metric}{unit}")
     axes.set_xlabel("updates")
-    axes.legend(fontsize="small")
-
-
-def update_time(axes: Axes, timings: Sequence[UpdateTiming], line: UpdateTime) -> None:
-    """Draw every measured duration of an update against the batch size, their medians, and the fitted line."""
-    sizes = np.geomspace(min(t.batch_size for t in timings), max(t.batch_size for t in timings), CURVE_POINTS)
-    for timing in timings:
-        axes.plot(
-            timing.batch_size * _jitter(len(timing.wall_seconds)),
-            np.multiply(timing.wall_seconds, 1e3),
-            ".",
-            color=MEASURED,
-            markersize=2,
-            alpha=0.4,
-        )
-    medians = [timing.seconds * 1e3 for timing in timings]
-    axes.plot([t.batch_size for t in timings], medians, "o", color=MEASURED, markersize=5, label="median of an update")
-    axes.plot(sizes, line.seconds(sizes) * 1e3, color=FITTED, label="delta + gamma M")
-    axes.axhline(line.fixed_seconds * 1e3, color=LEFT_OUT, linestyle="--", label="delta: the cost of any update")
-    batch_size_axis(axes)
-    plain_log_axis(axes, "milliseconds per update")
-    axes.legend(fontsize="small")
-
-
-def training_time(
-    axes: Axes,
-    times: Mapping[str, TrainingTime],
-    *,
-    batch_sizes: Sequence[float],
-    within: float = 0.05,
-) -> None:
-    """Draw training time against the batch size for each named law and machine, its optimum and the range near it.
-
-    Args:
-        axes: Where to draw.
-        times: What to call each curve.
-        batch_sizes: The curves go from the least to the greatest.
-        within: The range of batch sizes with at most this excess over the least time is drawn thick.
-    """
-    sizes = _grid(batch_sizes)
-    colours = sns.color_palette("colorblind", len(times))
-    for colour, (name, time) in zip(colours, times.items(), strict=True):
-        axes.plot(sizes, time.seconds(sizes), color=colour, label=name)
-        low, high = time.within(within)
-        near = np.geomspace(max(low, sizes[0]), min(high, sizes[-1]), CURVE_POINTS)
-        axes.plot(near, time.seconds(near), color=colour, linewidth=5, alpha=0.4, solid_capstyle="butt")
-        axes.plot([time.optimal_batch_size], [time.least_seconds], "D", color=colour, markersize=7)
-    axes.plot([], [], "D", color="grey", label="optimal batch size")
-    axes.plot([], [], color="grey", linewidth=5, alpha=0.4, label=f"within {within:.0%} of the least time")
-    batch_size_axis(axes)
-    plain_log_axis(axes, "seconds to the target")
     axes.legend(fontsize="small")
 
 
@@ -293,7 +243,7 @@ def arms(axes: Axes, several: Sequence[Arm]) -> None:
                 elinewidth=1,
             )
         if one.fit is not None:
-            sizes = _grid(one.fit.batch_sizes)
+            sizes = even_grid(one.fit.batch_sizes)
             axes.plot(sizes, one.fit.law.updates(sizes), color=colour, linewidth=1)
     batch_size_axis(axes)
     plain_log_axis(axes, "mean updates N to the target")

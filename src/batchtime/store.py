@@ -10,7 +10,7 @@ import fcntl
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +18,21 @@ from typing import Any, TypeVar
 import msgspec
 
 from batchtime.provenance import ROOT
-from batchtime.records import BatchtimeError, ConstantsRecord, Observation, RunRecord, StudyRecord, TimingRecord
+from batchtime.records import (
+    BatchtimeError,
+    ConstantsRecord,
+    LearnersRecord,
+    NoiseRecord,
+    Observation,
+    RunRecord,
+    StudyRecord,
+    TimedRun,
+    TimingRecord,
+    UpdateTiming,
+)
 
 _R = TypeVar("_R")
+Record = RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord
 _MARK = b',"crc32":"'
 
 
@@ -65,6 +77,48 @@ class Store:
         """Return the file that the constants of this workload are written to."""
         return self._target() / "constants" / f"{name}.jsonl"
 
+    def timed_runs_file(self, name: str) -> Path:
+        """Return the file that timed runs of this sweep's setting are written to."""
+        return self._target() / "timed_runs" / f"{name}.jsonl"
+
+    def learners_file(self, name: str) -> Path:
+        """Return the file that timings of several learners are written to."""
+        return self._target() / "learners" / f"{name}.jsonl"
+
+    def noise_file(self, name: str) -> Path:
+        """Return the file that the gradient noise of this workload is written to."""
+        return self._target() / "noise" / f"{name}.jsonl"
+
+    def timed_runs(self, name: str, *, own: bool = False) -> list[TimedRun]:
+        """Return the timed runs of a sweep's setting: the published ones, or this machine's `own`.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        return self._measured("timed_runs", name, TimedRun, own=own)
+
+    def learners(self, name: str, *, own: bool = False) -> list[LearnersRecord]:
+        """Return the timings of several learners: the published ones, or this machine's `own`.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        return self._measured("learners", name, LearnersRecord, own=own)
+
+    def noise(self, name: str) -> list[NoiseRecord]:
+        """Return the gradient noise along runs, published first; while `recording`, that alone.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        tops = self._sources()[:1] if self.recording else self._sources()
+        return [r for top in tops for r in _read(top / "noise" / f"{name}.jsonl", NoiseRecord)]
+
+    def _measured(self, kind: str, name: str, record: type[_R], *, own: bool) -> list[_R]:
+        """Return records of durations; those of two machines are never put together."""
+        published, cached = self._sources()
+        return _read((cached if own else published) / kind / f"{name}.jsonl", record)
+
     def studies(self, name: str) -> list[StudyRecord]:
         """Return what is recorded of a simulation study, published first; while `recording`, that alone.
 
@@ -97,10 +151,9 @@ class Store:
         Raises:
             StoreError: If none are recorded, or a line is damaged.
         """
-        published, cached = self._sources()
-        path = (cached if own else published) / "timings" / f"{name}.jsonl"
-        found = _read(path, TimingRecord)
+        found = self._measured("timings", name, TimingRecord, own=own)
         if not found:
+            path = self._sources()[own] / "timings" / f"{name}.jsonl"
             raise StoreError(f"{path} holds no timings of {name}; measure them first: batchtime time {name}")
         return found[-1]
 
@@ -134,7 +187,7 @@ class Writer:
         self.path = path
         self._descriptor = descriptor
 
-    def append(self, record: RunRecord | TimingRecord | StudyRecord | ConstantsRecord) -> None:
+    def append(self, record: Record) -> None:
         """Write one record and wait until it is on the disk.
 
         Raises:
@@ -224,66 +277,115 @@ def read_observations(path: Path) -> list[Observation]:
     Raises:
         StoreError: If the file or a cell cannot be used; the message names the line, the column and the value.
     """
+    return [_observation(row, place) for row, place in _rows(path, _RUN_COLUMNS)]
+
+
+def read_timings(path: Path) -> list[UpdateTiming]:
+    """Read anybody's durations of updates from a CSV file with a header, one row a duration.
+
+    Columns: `batch_size` and `seconds` (wall time of one update); optionally `cpu_seconds` (CPU time of the thread),
+    by which a busy machine is told; without it the machine is taken to have been quiet.
+
+    Raises:
+        StoreError: If the file or a cell cannot be used; the message names the line, the column and the value.
+    """
+    durations: dict[int, list[tuple[float, float]]] = {}
+    for row, place in _rows(path, _TIMING_COLUMNS):
+        cells = _Cells(row, place, _TIMING_COLUMNS)
+        size, seconds = cells.required("batch_size", int), cells.required("seconds", float)
+        cpu = cells.read("cpu_seconds", float)
+        durations.setdefault(size, []).append((seconds, cpu or seconds))
+    return [
+        UpdateTiming(
+            batch_size=size,
+            wall_seconds=tuple(wall for wall, _ in pairs),
+            cpu_seconds=tuple(cpu for _, cpu in pairs),
+        )
+        for size, pairs in sorted(durations.items())
+    ]
+
+
+def _rows(path: Path, columns: Mapping[str, str]) -> list[tuple[dict[str, str], str]]:
+    """Return the rows of a table that are not empty, each with the words for where it stands."""
+    needed = [name for name, allowed in columns.items() if "empty" not in allowed]
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
         names = [name.strip() for name in rows.fieldnames or []]
-        _check_header(path, names)
+        _check_header(path, names, columns, needed)
         rows.fieldnames = names
-        table = [_observation(row, f"{path}, line {rows.line_num}") for row in rows if any(row.values())]
+        table = [(row, f"{path}, line {rows.line_num}") for row in rows if any(row.values())]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StoreError(f"cannot read {path}: {error}; give a CSV file with columns batch_size,updates") from error
+        raise StoreError(f"cannot read {path}: {error}; give a CSV file with columns {','.join(needed)}") from error
     if not table:
         raise StoreError(f"{path} has no rows below its header; give one row a run")
     return table
 
 
-def _check_header(path: Path, names: list[str]) -> None:
-    missing = [name for name in ("batch_size", "updates") if name not in names]
-    unknown = [name for name in names if name not in _COLUMNS]
+def _check_header(path: Path, names: list[str], columns: Mapping[str, str], needed: list[str]) -> None:
+    missing = [name for name in needed if name not in names]
+    unknown = [name for name in names if name not in columns]
     if missing or unknown or len(set(names)) < len(names):
         header = ",".join(names)
-        remedy = "separate cells with commas" if ";" in header or "\t" in header else f"allowed: {', '.join(_COLUMNS)}"
+        remedy = "separate cells with commas" if ";" in header or "\t" in header else f"allowed: {', '.join(columns)}"
         problem = f"lacks column {missing[0]}" if missing else f"has unknown or repeated columns {unknown or names}"
         raise StoreError(f"{path} {problem} in its header {header!r}; {remedy} (the first two are needed)")
 
 
-_COLUMNS = {
+_RUN_COLUMNS = {
     "batch_size": "a number more than 0 and at most 1e15",
     "updates": "a number more than 0 and at most 1e15",
     "seed": "a whole number, or empty",
     "updates_lower": "a number at least 0 and less than updates, or empty",
     "censored": "true, false or empty",
 }
+_TIMING_COLUMNS = {
+    "batch_size": "a whole number more than 0",
+    "seconds": "a number more than 0",
+    "cpu_seconds": "a number more than 0, or empty",
+}
 
 
-def _observation(cells: dict[Any, Any], place: str) -> Observation:
-    if None in cells or None in cells.values():
-        raise StoreError(f"{place} has more or fewer cells than the header; give one cell a column")
-    given = {name: text.strip() for name, text in cells.items()}
+class _Cells:
+    """The cells of one row, with their place and what is allowed in them."""
 
-    def read(column: str, kind: type[_R]) -> _R | None:
-        text = given.get(column, "").lower()
+    def __init__(self, cells: dict[Any, Any], place: str, columns: Mapping[str, str]) -> None:
+        if None in cells or None in cells.values():
+            raise StoreError(f"{place} has more or fewer cells than the header; give one cell a column")
+        self._texts = {name: text.strip() for name, text in cells.items()}
+        self._place, self._columns = place, columns
+
+    def read(self, column: str, kind: type[_R]) -> _R | None:
+        """Return a value; None for an empty cell or a column that is not there."""
+        text = self._texts.get(column, "").lower()
         try:
             value = msgspec.convert(text, kind, strict=False) if text else None
         except msgspec.ValidationError:
-            raise _bad_cell(place, column, given) from None
+            raise self.bad(column) from None
         if kind is float and value is not None and not 0 <= value <= 1e15:  # type: ignore[operator]
-            raise _bad_cell(place, column, given)
+            raise self.bad(column)
         return value
 
-    batch_size, updates, lower = read("batch_size", float), read("updates", float), read("updates_lower", float)
-    seed, censored = read("seed", int), read("censored", bool)
-    if not batch_size:
-        raise _bad_cell(place, "batch_size", given)
-    if not updates:
-        raise _bad_cell(place, "updates", given)
+    def required(self, column: str, kind: type[_R]) -> _R:
+        """Return a value more than 0."""
+        value = self.read(column, kind)
+        if value is None or value <= 0:  # type: ignore[operator]
+            raise self.bad(column)
+        return value
+
+    def bad(self, column: str) -> StoreError:
+        """Return the complaint about a cell."""
+        return StoreError(
+            f"{self._place}, column {column}, value {self._texts[column]!r}: allowed is {self._columns[column]}"
+        )
+
+
+def _observation(row: dict[str, str], place: str) -> Observation:
+    cells = _Cells(row, place, _RUN_COLUMNS)
+    batch_size, updates = cells.required("batch_size", float), cells.required("updates", float)
+    lower, seed, censored = cells.read("updates_lower", float), cells.read("seed", int), cells.read("censored", bool)
     if censored:
         return Observation(batch_size=batch_size, lower=updates, upper=None, seed=seed)
     if lower is not None and lower >= updates:
-        raise _bad_cell(place, "updates_lower", given)
+        raise cells.bad("updates_lower")
     return Observation(batch_size=batch_size, lower=updates if lower is None else lower, upper=updates, seed=seed)
-
-
-def _bad_cell(place: str, column: str, cells: dict[str, str]) -> StoreError:
-    return StoreError(f"{place}, column {column}, value {cells[column]!r}: allowed is {_COLUMNS[column]}")

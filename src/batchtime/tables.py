@@ -16,9 +16,6 @@ from batchtime.records import (
     LawFit,
     LearningRate,
     RunRecord,
-    TrainingTime,
-    UpdateTime,
-    UpdateTiming,
     total_cost,
 )
 from batchtime.theory import Solvable
@@ -161,31 +158,6 @@ def closed_form_table(batch_sizes: Sequence[int], rate: LearningRate, problem: S
         for exact in (problem.updates(size, rate),)
     ]
     return table(["M", "closed form", "inverse law", "difference"], rows)
-
-
-def update_time_table(timings: Sequence[UpdateTiming], line: UpdateTime) -> HTML:
-    """Return the median of each timed batch size with its quartiles, in milliseconds, beside the fitted line."""
-    rows = [
-        (
-            f"{timing.batch_size}",
-            f"{timing.seconds * 1e3:.3g}",
-            " to ".join(f"{side * 1e3:.3g}" for side in np.quantile(timing.wall_seconds, (0.25, 0.75))),
-            f"{line.seconds(float(timing.batch_size)) * 1e3:.3g}",
-            f"{line.seconds(float(timing.batch_size)) / timing.seconds - 1:+.0%}",
-        )
-        for timing in timings
-    ]
-    return table(["M", "median, ms", "middle half, ms", "line, ms", "error of the line"], rows)
-
-
-def penalty_table(time: TrainingTime, factors: Sequence[float]) -> HTML:
-    """Return how much longer training takes at batch sizes some factor below or above the optimum."""
-    best, least = time.optimal_batch_size, time.least_seconds
-    rows = [
-        (f"{factor:g}", f"{best / factor:.3g} or {best * factor:.3g}", f"{time.seconds(best * factor) / least - 1:.1%}")
-        for factor in factors
-    ]
-    return table(["off by a factor of", "M", "longer than the least time by"], rows)
 
 
 def remarks(sentences: Sequence[str]) -> Markdown:

@@ -1,7 +1,10 @@
 """One run to its target: the only training loop."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from time import perf_counter, thread_time
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +22,27 @@ _CHUNK = 500  # validation examples in one forward pass: more no longer fit into
 _DRAWS = 2**20  # indices drawn at once, at most
 
 
-def train_to_target(spec: RunSpec, task: Task) -> RunRecord:
+class Team(Protocol):
+    """Learners that do each update together, each on its share of the batch."""
+
+    def share(self, batch: Tensor) -> Tensor:
+        """Return which examples of a batch (M,) are this learner's."""
+
+    def average(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """Return the mean of the learners' gradients."""
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Wall and CPU seconds that the updates of a run took until each of its evaluations, which stop the clock."""
+
+    wall_seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
+
+
+def train_to_target(
+    spec: RunSpec, task: Task, *, stopwatch: Stopwatch | None = None, team: Team | None = None
+) -> RunRecord:
     """Train until the target is reached, the budget is spent or the loss is not finite.
 
     The seed sets the initial weights and the order of the examples, the same for
@@ -28,13 +51,15 @@ def train_to_target(spec: RunSpec, task: Task) -> RunRecord:
     Args:
         spec: The run.
         task: What `workloads.build` returns for the run's workload.
+        stopwatch: Takes the seconds of the updates, if given.
+        team: The learners that train together, this process being one of them; None for one learner.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        return _train(spec, task)
+        return _train(spec, task, Stopwatch() if stopwatch is None else stopwatch, team)
 
 
-def _train(spec: RunSpec, task: Task) -> RunRecord:
+def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -> RunRecord:
     """Train, with torch's own random numbers (initial weights, dropout) at the start of the run's."""
     setting = spec.setting
     target = setting.workload.target
@@ -48,14 +73,21 @@ def _train(spec: RunSpec, task: Task) -> RunRecord:
         generator=torch.Generator().manual_seed(spec.seed),
         optimizer=setting.optimizer,
         sampling=setting.sampling,
+        team=team,
     )
+    training_wall = training_cpu = 0.0
     updates: list[int] = []
     metrics: dict[str, list[float | None]] = {name: [] for name in task.metrics}
     done, near = 0, False
     for position, point in enumerate(points := setting.grid.points(setting.max_updates)):
         if not near and position % setting.grid.stride != 0 and point != points[-1]:
             continue
+        begun, started = perf_counter(), thread_time()
         trainer.update(point - done)
+        training_wall += perf_counter() - begun
+        training_cpu += thread_time() - started
+        stopwatch.wall_seconds.append(training_wall)
+        stopwatch.cpu_seconds.append(training_cpu)
         done = point
         started = thread_time()
         values = evaluate(model, task)
@@ -104,6 +136,7 @@ class Trainer:
         generator: torch.Generator,
         optimizer: Optimizer = PLAIN,
         sampling: Sampling = "with replacement",
+        team: Team | None = None,
     ) -> None:
         """Start before the first update; `rate` is the step size."""
         self.model = model
@@ -114,6 +147,7 @@ class Trainer:
         self._generator = generator
         self._optimizer = _torch_optimizer(optimizer, self._parameters, rate)
         self._sampling = sampling
+        self._team = team
         self._order = torch.empty(0, dtype=torch.int64)  # what is left of the epoch that was begun
 
     def update(self, count: int) -> None:
@@ -121,7 +155,8 @@ class Trainer:
         inputs, targets = self._task.train.inputs, self._task.train.targets
         at_once = max(1, _DRAWS // self._batch_size)
         for first in range(0, count, at_once):
-            for batch in self._draw(min(at_once, count - first)):
+            for drawn in self._draw(min(at_once, count - first)):
+                batch = drawn if self._team is None else self._team.share(drawn)
                 self.step(inputs.index_select(0, batch), targets.index_select(0, batch))
 
     def _draw(self, updates: int) -> Tensor:
@@ -139,7 +174,9 @@ class Trainer:
     def step(self, inputs: Tensor, targets: Tensor) -> None:
         """Do one update on a batch that is already gathered."""
         loss = self._task.loss(self.model(inputs), targets).mean()
-        gradients = torch.autograd.grad(loss, self._parameters)
+        gradients = list(torch.autograd.grad(loss, self._parameters))
+        if self._team is not None:
+            gradients = self._team.average(gradients)
         if self._optimizer is None:
             with torch.no_grad():
                 torch._foreach_add_(self._parameters, gradients, alpha=-self._rate)

@@ -1,10 +1,12 @@
 """From durations to the time per update: t(M) = fixed_seconds + seconds_per_example M, with its uncertainty."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from scipy.optimize import least_squares
 
 from batchtime.likelihood import least_squares_line, listed
 from batchtime.records import Array, FitError, Interval, UpdateTime, UpdateTiming
@@ -88,11 +90,8 @@ def _positive(value: float) -> float | None:
 
 def _line(sizes: Array, medians: Array, walls: Mapping[int, Array]) -> tuple[Array, Array, Array]:
     """Return the fixed seconds and the seconds per example (2,), and the lower and upper ends of their intervals."""
-    ones = np.ones_like(sizes)
-    best = least_squares_line(sizes, medians, ones)
-    generator = np.random.default_rng(0)
-    drawn = [np.median(generator.choice(wall, size=(DRAWS, len(wall))), axis=1) for wall in walls.values()]
-    lines = [least_squares_line(sizes, draw, ones) for draw in np.stack(drawn, axis=1)]
+    best = least_squares_line(sizes, medians, np.ones_like(sizes))
+    lines = _resampled_lines(sizes, walls)
     low, high = np.quantile(lines, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
     freedom = len(sizes) - 2
     if freedom > 0:
@@ -101,6 +100,184 @@ def _line(sizes: Array, medians: Array, walls: Mapping[int, Array]) -> tuple[Arr
         reach = np.sqrt(f_point(freedom) * variance * np.diag(np.linalg.inv(design.T @ design)))
         low, high = np.minimum(low, best - reach), np.maximum(high, best + reach)
     return best, low, high
+
+
+def _resampled_lines(sizes: Array, walls: Mapping[int, Array]) -> Array:
+    """Return the fixed seconds and the seconds per example (DRAWS, 2) with repeats drawn anew within batch sizes."""
+    generator = np.random.default_rng(0)
+    drawn = [np.median(generator.choice(wall, size=(DRAWS, len(wall))), axis=1) for wall in walls.values()]
+    return np.array([least_squares_line(sizes, draw, np.ones_like(sizes)) for draw in np.stack(drawn, axis=1)])
+
+
+# Other forms than the line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BentTime:
+    """Seconds per update of two lines that meet, for instance where a batch no longer fits into a cache.
+
+    Args:
+        fixed_seconds: Of the first line, at M = 0.
+        seconds_per_example: Up to the bend.
+        later_seconds_per_example: Beyond it.
+        bend: Batch size.
+    """
+
+    fixed_seconds: float
+    seconds_per_example: float
+    later_seconds_per_example: float
+    bend: float
+
+    def seconds(self, batch_size: Array) -> Array:
+        """Return the seconds of one update at some batch sizes."""
+        before, beyond = np.minimum(batch_size, self.bend), np.maximum(batch_size - self.bend, 0)
+        return self.fixed_seconds + self.seconds_per_example * before + self.later_seconds_per_example * beyond
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeForm:
+    """A form of the time per update fitted to medians.
+
+    Args:
+        name: What the book calls it.
+        time: With the most likely parameters.
+        aicc: 2 k + n log(squares / n) with the correction for few sizes, k counting the scatter; less is better. None
+            where there are too few sizes.
+        largest_deviation: Largest |form / median - 1| over batch sizes.
+        leave_one_out_error: Root mean square relative error at batch sizes left out of the fit, the ends kept in; None
+            where too few sizes are left.
+        covariance: Of the logs of the parameters, (k, k), for one degree of freedom more than is left.
+        freedom: Batch sizes less parameters.
+    """
+
+    name: str
+    time: UpdateTime | BentTime
+    aicc: float | None
+    largest_deviation: float
+    leave_one_out_error: float | None
+    covariance: tuple[tuple[float, ...], ...]
+    freedom: int
+
+
+KNEES = ("line", "larger of the two", "power mean")
+"""Forms for which the optimum of the training time is known in closed form."""
+FORMS = (*KNEES, "two lines")
+_PARAMETERS = {"line": 2, "larger of the two": 2, "power mean": 3, "two lines": 4}
+
+
+def fit_forms(timings: Sequence[UpdateTiming], *, allow_busy: bool = False) -> tuple[TimeForm, ...]:
+    """Fit each of `FORMS` that the batch sizes suffice for to the median seconds, by least squares of log residuals.
+
+    The line is always there; a form of k parameters needs k + 3 batch sizes.
+
+    Args:
+        timings: Durations at two or more batch sizes.
+        allow_busy: Whether to fit although wall over CPU seconds exceed 1.1.
+
+    Raises:
+        FitError: As `fit_update_time` does.
+    """
+    line = fit_update_time(timings, allow_busy=allow_busy)  # refuses what is impossible
+    walls = _durations(timings)
+    sizes, medians = np.array(list(walls), dtype=np.float64), np.array([np.median(wall) for wall in walls.values()])
+    names = [name for name in FORMS if name == "line" or len(sizes) >= _PARAMETERS[name] + 3]
+    if min(line.update_time.fixed_seconds, line.update_time.seconds_per_example) <= 0:
+        names = []  # no bend was seen, so that forms of a bend have nothing to go by
+    repeats = np.cov(np.log(np.maximum(_resampled_lines(sizes, walls), 1e-300)).T)
+    return tuple(_form(name, sizes, medians, repeats) for name in names)
+
+
+def choose_form(timings: Sequence[UpdateTiming], *, allow_busy: bool = False) -> TimeForm:
+    """Return the form of `KNEES` with the least AICc; the line where there are too few batch sizes to tell.
+
+    Raises:
+        FitError: As `fit_update_time` does, or if the seconds do not show both costs.
+    """
+    forms = [form for form in fit_forms(timings, allow_busy=allow_busy) if form.name in KNEES]
+    if not forms:
+        warnings = fit_update_time(timings, allow_busy=allow_busy).warnings
+        raise FitError(f"the timings do not show both costs of an update. {' '.join(warnings)}")
+    return best_form(forms)
+
+
+def best_form(forms: Sequence[TimeForm]) -> TimeForm:
+    """Return the form with the least AICc; the first where there are too few batch sizes to tell."""
+    return min(forms, key=lambda form: math.inf if form.aicc is None else form.aicc)
+
+
+def _form(name: str, sizes: Array, medians: Array, repeats: Array) -> TimeForm:
+    time, jacobian = _fit_form(name, sizes, medians)
+    residuals = np.log(time.seconds(sizes) / medians)
+    n, parameters = len(sizes), _PARAMETERS[name]
+    k, freedom = parameters + 1, n - parameters
+    covariance = np.zeros((parameters, parameters))
+    if freedom > 0:
+        covariance += np.linalg.pinv(jacobian.T @ jacobian) * float(residuals @ residuals) / freedom
+    covariance[:2, :2] += repeats
+    squares = max(float(np.mean(residuals**2)), 1e-30)
+    return TimeForm(
+        name=name,
+        time=time,
+        aicc=2 * k + n * math.log(squares) + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else None,
+        largest_deviation=float(np.abs(np.expm1(residuals)).max()),
+        leave_one_out_error=_left_out(name, sizes, medians) if n >= parameters + 3 else None,
+        covariance=tuple(tuple(map(float, row)) for row in covariance),
+        freedom=freedom,
+    )
+
+
+def _left_out(name: str, sizes: Array, medians: Array) -> float:
+    """Return the root mean square relative error at each inner batch size of a fit without it."""
+    errors = [
+        _fit_form(name, sizes[rest], medians[rest])[0].seconds(sizes[~rest])[0] / medians[~rest][0] - 1
+        for rest in ~np.eye(len(sizes), dtype=bool)[1:-1]
+    ]
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def _fit_form(name: str, sizes: Array, medians: Array) -> tuple[UpdateTime | BentTime, Array]:
+    """Return a form with its most likely parameters, and the slopes of log seconds in their logs (n, k)."""
+    start = np.maximum(least_squares_line(sizes, medians, np.ones_like(sizes)), 1e-3 * medians[0] / sizes.max())
+    logs = list(np.log(start))
+
+    def knee(place: Array) -> UpdateTime:
+        fixed, each, *sharpness = map(float, np.exp(place))
+        p = sharpness[0] if sharpness else 1.0 if name == "line" else math.inf
+        return UpdateTime(fixed_seconds=fixed, seconds_per_example=each, sharpness=p)
+
+    if name != "two lines":
+        starts = [[*logs, math.log(p)] for p in (0.5, 1.0, 2.0, 6.0)] if name == "power mean" else [logs]
+        solved = [_solve(knee, first, sizes, medians) for first in starts]
+        place, jacobian, _ = min(solved, key=lambda found: found[2])
+        return knee(place), jacobian
+
+    def two_lines(place: Array, bend: float) -> BentTime:
+        fixed, each, later = map(float, np.exp(place))
+        return BentTime(fixed_seconds=fixed, seconds_per_example=each, later_seconds_per_example=later, bend=bend)
+
+    # The bend lies at one of the timed sizes: between two of them the errors have many minima.
+    bends = [float(size) for size in sizes[1:-1]]
+    found = {bend: _solve(partial(two_lines, bend=bend), [*logs, logs[1]], sizes, medians) for bend in bends}
+    bend = min(found, key=lambda one: found[one][2])
+    place, jacobian, _ = found[bend]
+    return two_lines(place, bend), np.column_stack((jacobian, np.zeros(len(sizes))))
+
+
+def _solve(
+    make: Callable[[Array], UpdateTime | BentTime], first: Sequence[float], sizes: Array, medians: Array
+) -> tuple[Array, Array, float]:
+    """Return the logs of parameters of least squares, the slopes of the residuals in them, and the squares."""
+
+    def errors(place: Array) -> Array:
+        return np.log(make(place).seconds(sizes) / medians)
+
+    bounds = (np.array(first) - _FAR, np.array(first) + _FAR)
+    found = least_squares(errors, first, bounds=bounds, x_scale="jac")
+    return found.x, np.asarray(found.jac), float(found.cost)
+
+
+_FAR = math.log(1e4)
+"""Of a parameter from its start."""
 
 
 def _warnings(time: UpdateTime, sizes: Array, deviation: Array, busy: float) -> Iterator[str]:

@@ -17,7 +17,7 @@ def test_expand() -> None:
 def test_descent() -> None:
     tight, loose = MARGINS["descent"](CASE)
     assert tight.holds
-    assert tight.used == pytest.approx(1, abs=0.1)
+    assert tight.used == pytest.approx(1, abs=0.01)
     assert loose.holds
     assert loose.used < 0.9
     # The right side is that of `expand` with the second moment of the batch gradient in it.

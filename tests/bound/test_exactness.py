@@ -23,15 +23,21 @@ def test_pole() -> None:
         assert theorem.updates(theorem.pole(0.1) * 1.001, 0.1) < math.inf
 
 
-@pytest.mark.parametrize("exponent", [1.0, 0.5])
-def test_power_step(exponent: float) -> None:
-    # Far below the cap, on the isotropic quadratic: updates fall as M^-exponent.
-    constants = Constants(smoothness=1, curvature=1, noise_variance=0, distance=1, start=1, gap=0.01)
+def slopes(exponent: float, noise_variance: float) -> list[float]:
+    """Return slopes of ln N against ln M on the isotropic quadratic, for short steps in proportion to M^exponent."""
+    constants = Constants(smoothness=1, curvature=1, noise_variance=noise_variance, distance=1, start=1, gap=0.01)
     theorem = LastIterate(constants=constants)
     sizes = np.array([1.0, 4.0, 16.0])
     updates = [theorem.updates(size, 1e-5 * size**exponent) for size in sizes]
-    slopes = np.diff(np.log(updates)) / np.diff(np.log(sizes))
-    assert slopes == pytest.approx(-exponent, abs=1e-3)
+    return (np.diff(np.log(updates)) / np.diff(np.log(sizes))).tolist()
+
+
+def test_power_step() -> None:
+    # Noise takes half of the target at each batch size: the power is exact, however near the pole.
+    assert slopes(1.0, 2000) == pytest.approx([-1, -1], abs=1e-3)
+    # Far above the pole, and close to it.
+    assert slopes(0.5, 20) == pytest.approx([-0.5, -0.5], abs=2e-3)
+    assert slopes(0.5, 2000)[0] < -0.55
     # What the best inverse law makes of each schedule, over a factor of 256 in M: exact, and far from it.
     off = {name: law_deviation(name) for name in SCHEDULES}
     assert off["fixed"] < 0.01

@@ -48,7 +48,15 @@ def test_harmonic_last() -> None:
     assert loose.holds
     assert loose.used < 0.05
     rate, law = LAST.harmonic()
+    mu, eta, start, epsilon = sympy.symbols("mu eta Delta_0 epsilon", positive=True)
+    count = sympy.log(2 * start / epsilon) / (mu * eta)
+    assert sympy.simplify(sympy.exp(-mu * eta * count) * start - epsilon / 2) == 0
+    c = CASE.constants
     for size in SIZES:
+        assert rate.at(size) == pytest.approx(
+            1 / (c.smoothness + c.smoothness * c.noise_variance / (c.curvature * c.gap * size))
+        )
+        assert law.updates(size) == pytest.approx(math.log(2 * c.start / c.gap) / (c.curvature * rate.at(size)))
         assert LAST.floor(size, rate.at(size)) <= CASE.constants.gap / 2
         assert LAST.contraction(rate.at(size)) >= CASE.constants.curvature * rate.at(size)
         assert LAST.bound(law.updates(size), size, rate.at(size)) <= CASE.constants.gap
@@ -63,7 +71,7 @@ def test_harmonic_form(theorem: AveragedIterate | LastIterate) -> None:
         assert law.updates(size) * rate.at(size) == pytest.approx(law.n_inf * rate.maximum)
 
 
-@pytest.mark.parametrize("size", np.geomspace(1, 1e6, 13))
+@pytest.mark.parametrize("size", [*np.geomspace(1, 1e6, 13), 2000, 2499, 2501])  # the limit is reached at 2500
 def test_best_rate(size: float) -> None:
     x, m = sympy.symbols("x m", positive=True)
     root = (sympy.sqrt(1 + 6 * m) - 1) / 3

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import sympy
 
 from batchtime.bounds import Constants, LastIterate
-from batchtime.margins import CASE, MARGINS
+from batchtime.margins import CASE, MARGINS, wavy
 from batchtime.records import LearningRate
 from batchtime.theory import NOISY_QUADRATIC
 
@@ -31,6 +32,20 @@ def test_contraction() -> None:
     assert best == 1 / smoothness
     assert sympy.simplify(c.subs(eta, best) - mu / smoothness) == 0
     assert sympy.simplify(sympy.diff(c, eta, 2)) == -2 * mu * smoothness  # so that it is the largest
+
+
+def test_slope_by_gap() -> None:
+    s, slope = sympy.symbols("s slope", positive=True)  # along y = x - s grad f(x)
+    parabola = -s * slope**2 + smoothness / 2 * s**2 * slope**2
+    (least,) = sympy.solve(sympy.diff(parabola, s), s)
+    assert sympy.simplify(parabola.subs(s, least) + slope**2 / (2 * smoothness)) == 0
+    # What follows from it, on a function that is not convex: tight at its minimum.
+    toy = wavy(CASE.constants)
+    x = np.linspace(-4, 4, 4001)[:, None]
+    gaps, squares = toy.value(x), (toy.gradient(x) ** 2).sum(axis=1)
+    assert (squares <= 2 * CASE.constants.smoothness * gaps + 1e-12).all()
+    near = squares[2010] / (2 * CASE.constants.smoothness * gaps[2010])
+    assert near == pytest.approx(1, abs=0.01)
 
 
 def test_last_floor() -> None:

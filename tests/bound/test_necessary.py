@@ -1,11 +1,12 @@
 """Equations of the page "What is necessary", executed."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import sympy
 
-from batchtime.bounds import LastIterate, necessary
+from batchtime.bounds import LastIterate, examples_needed, necessary
 from batchtime.margins import CASE, MARGINS
 
 
@@ -54,27 +55,53 @@ def test_examples_needed() -> None:
     error2 = 1 / (seen * mu**2 / sigma2 + sympy.pi**2 / (2 * start / mu))
     needed = sigma2 / (2 * mu) * (1 / epsilon - sympy.pi**2 / start)
     assert sympy.simplify(mu / 2 * error2.subs(seen, needed) - epsilon) == 0
-    assert necessary(CASE.constants).alpha == pytest.approx(100 * (1 / 0.01 - math.pi**2 / 0.5) / 2)
+    assert examples_needed(CASE.constants) == pytest.approx(100 * (1 / 0.01 - math.pi**2 / 0.5))
+    # Near the start nothing is claimed.
+    assert examples_needed(replace(CASE.constants, gap=0.1)) == 0
+
+
+def test_step_needed() -> None:
+    tight, loose = MARGINS["step-needed"](CASE)
+    assert tight.holds
+    assert tight.used == pytest.approx(1)
+    assert loose.holds
+    assert loose.used < 0.1
+    eta, smoothness, sigma2, epsilon, m = sympy.symbols("eta L sigma2 epsilon M", positive=True)
+    floor = eta * sigma2 / (2 * (2 - eta * smoothness) * m)
+    assert sympy.simplify(floor.subs(eta, 1 / (smoothness / 2 + sigma2 / (4 * epsilon * m))) - epsilon) == 0
+    # The floor is that of `last-floor` at mu = L, and grows with the step.
+    exact = smoothness * eta * sigma2 / (2 * smoothness * (2 - eta * smoothness) * m)
+    assert sympy.simplify(exact - floor) == 0
+    assert sympy.simplify(sympy.diff(floor, eta) - sigma2 / (m * (2 - eta * smoothness) ** 2)) == 0
 
 
 def test_updates_needed() -> None:
     tight, loose = MARGINS["updates-needed"](CASE)
     assert tight.holds
-    assert tight.used > 0.95
+    assert tight.used > 0.99
     assert loose.holds
-    assert loose.used < 0.2
-    ratio = sympy.symbols("r", positive=True)  # mu / L
-    series = sympy.series(-1 / (2 * sympy.log(1 - 2 * ratio)), ratio, 0, 1).removeO()
-    assert sympy.simplify(series - (1 / (4 * ratio) - sympy.Rational(1, 4))) == 0
+    assert loose.used < 0.5
+    # -ln(1 - y) <= y / (1 - y): both are 0 at 0, and the difference rises.
+    y = sympy.symbols("y", positive=True)
+    difference = y / (1 - y) + sympy.log(1 - y)
+    assert difference.subs(y, 0) == 0
+    assert sympy.simplify(sympy.diff(difference, y) - y / (1 - y) ** 2) == 0
 
 
 def test_needed_law() -> None:
     tight, loose = MARGINS["needed-law"](CASE)
     assert tight.holds
-    assert tight.used == pytest.approx(1)
+    assert tight.used > 0.99
     assert loose.holds
-    assert loose.used < 0.51
-    # What is necessary is less than what suffices, at every batch size.
-    least, enough = necessary(CASE.constants), LastIterate(constants=CASE.constants).harmonic()[1]
+    assert loose.used < 0.7
+    eta, mu, smoothness, sigma2, epsilon, m = sympy.symbols("eta mu L sigma2 epsilon M", positive=True)
+    longest = 1 / (smoothness / 2 + sigma2 / (4 * epsilon * m))
+    law = smoothness / (4 * mu) - sympy.Rational(1, 2) + sigma2 / (8 * mu * epsilon * m)
+    assert sympy.simplify(((1 / (eta * mu) - 1) / 2).subs(eta, longest) - law) == 0
+    # What is necessary is less than what suffices, at every batch size; the largest quotient is 8 L / mu.
+    c = CASE.constants
+    least, enough = necessary(c), LastIterate(constants=c).harmonic()[1]
     for size in (1, 100, 10_000, 1_000_000):
         assert least.updates(size) < enough.updates(size)
+    logarithms = math.log(2 * c.start / c.gap) / math.log(c.start / c.gap)
+    assert enough.alpha / least.alpha == pytest.approx(8 * c.smoothness / c.curvature * logarithms)

@@ -1,0 +1,144 @@
+"""Three estimates of alpha / n_inf beside each other: the noise scale along runs, the sweep's, and theory's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from IPython.display import HTML
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from batchtime.bounds import Constants
+from batchtime.experiments import Experiment, experiment
+from batchtime.fit import fit_inverse_law
+from batchtime.noise import complete_noise
+from batchtime.noise_scale import noise_scales
+from batchtime.records import Interval, NoiseRecord
+from batchtime.store import Store
+from batchtime.sweep import complete
+from batchtime.tables import interval_text, number_text, table
+from batchtime.time_plots import noise_panel
+
+Scale = tuple[float, float, float]
+"""A value in examples, and the ends of its 95 % interval."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimates:
+    """What is known of one task's alpha / n_inf.
+
+    Args:
+        records: Gradient noise along runs of several seeds.
+        scales: For each of them the noise scale at each point.
+        swept: From the law of the sweep.
+        swept_interval: 95 %.
+        theory: Where it can be computed.
+    """
+
+    records: list[NoiseRecord]
+    scales: list[list[Scale]]
+    swept: float
+    swept_interval: Interval
+    theory: float | None
+
+    @property
+    def at_the_end(self) -> tuple[float, float]:
+        """Least and largest noise scale, over seeds, where the target is reached."""
+        last = [points[-1][0] for points in self.scales]
+        return min(last), max(last)
+
+    @property
+    def half_way(self) -> tuple[float, float]:
+        """Least and largest noise scale, over seeds, in the middle of the logarithm of the updates."""
+        middle = [points[len(points) // 2][0] for points in self.scales]
+        return min(middle), max(middle)
+
+
+def estimate(
+    chosen: Experiment,
+    *,
+    store: Store,
+    batch_size: int,
+    seeds: int,
+    examples: int,
+    theory: float | None = None,
+) -> Estimates:
+    """Return the estimates of one task, training and measuring what is not recorded.
+
+    Args:
+        chosen: The task's sweep.
+        store: Of its runs and noise.
+        batch_size: Of the runs along which the noise is measured.
+        seeds: How many of these.
+        examples: Whose gradients are taken at each point.
+        theory: alpha / n_inf by theory, where it can be computed.
+
+    Raises:
+        FitError: If the runs do not determine a law.
+        ParameterError: If a value is not allowed.
+    """
+    records = complete_noise(chosen, store=store, batch_size=batch_size, seeds=seeds, examples=examples)
+    found = fit_inverse_law(chosen.fit_observations(complete(chosen.sweep, name=chosen.name, store=store)))
+    return Estimates(
+        records=records,
+        scales=[noise_scales(record) for record in records],
+        swept=found.law.critical_batch_size,
+        swept_interval=found.intervals.critical_batch_size,
+        theory=theory,
+    )
+
+
+def noise_figure(estimates: Mapping[str, Estimates]) -> Figure:
+    """Draw the estimates of each task in a panel of its own."""
+    figure, panels = plt.subplots(len(estimates), 1, figsize=(7, 3.2 * len(estimates)), squeeze=False)
+    for axes, (label, one) in zip(panels[:, 0], estimates.items(), strict=True):
+        low, high = (one.swept if side is None else side for side in one.swept_interval)
+        marks = {"alpha / n_inf of the sweep": (one.swept, low, high)}
+        if one.theory is not None:
+            marks["alpha / n_inf by theory"] = (one.theory, one.theory, one.theory)
+        noise_panel(axes, one.records, one.scales, marks)
+        axes.set_title(label, fontsize="medium")
+    return figure
+
+
+def estimates_table(estimates: Mapping[str, Estimates]) -> HTML:
+    """Return the estimates of each task in examples."""
+    rows: list[Sequence[str]] = [
+        (
+            label,
+            " to ".join(number_text(end) for end in one.half_way),
+            " to ".join(number_text(end) for end in one.at_the_end),
+            f"{number_text(one.swept)} ({interval_text(one.swept_interval)})",
+            "not computable" if one.theory is None else number_text(one.theory),
+        )
+        for label, one in estimates.items()
+    ]
+    return table(["task", "noise scale half way", "at the target", "sweep's alpha / n_inf", "theory's"], rows)
+
+
+def range_text(ends: tuple[float, float]) -> str:
+    """Return two numbers as a reader says them."""
+    return f"{number_text(ends[0])} to {number_text(ends[1])}"
+
+
+def ratio_text(one: Estimates) -> str:
+    """Return the noise scale where the target is reached over the sweep's alpha / n_inf, least and largest of seeds."""
+    low, high = (end / one.swept for end in one.at_the_end)
+    return f"{low:.2g} to {high:.2g}"
+
+
+def certified_constants(store: Store) -> Constants:
+    """Return the constants of softmax regression that were computed.
+
+    Raises:
+        StoreError: If they were not.
+    """
+    chosen = experiment("mnist-logistic")
+    known = store.latest_constants(chosen.name).values
+    return Constants(
+        smoothness=known["smoothness"],
+        curvature=known["curvature"],
+        noise_variance=known["noise_variance"],
+        distance=known["distance"],
+        start=known["start"],
+        gap=chosen.workload.target.value - known["minimum"],
+    )

@@ -136,6 +136,7 @@ PAGES = {
             *arms("cifar10-cnn", "rate-*"),
         ),
     ),
+    "precision": Page(notebook="precision.md", data=("runs/mnist-lenet.jsonl", "runs/cifar10-cnn.jsonl")),
     "own-model": Page(notebook="own-model.md"),
     **{
         f"update-time-{name}": Page(

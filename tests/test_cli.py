@@ -332,6 +332,34 @@ def test_a_simulation_study_is_run_recorded_and_summed_up(capsys: pytest.Capture
     assert len((tmp_path / "cache" / "studies" / "coverage.jsonl").read_text().splitlines()) == 6
 
 
+def test_a_sweep_stops_when_its_law_is_known_as_well_as_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [
+        "sweep",
+        "digits-mlp",
+        "--batch-sizes",
+        "[16, 32, 64, 128, 256]",
+        "--target",
+        "0.3",
+        "--data",
+        str(tmp_path),
+    ]
+    asked += ["--precision", "0.9"]
+    first = answer(capsys, *asked, "--plan")["digits-mlp"]
+    assert isinstance(first, dict)
+    assert (first["n_runs"], first["at_most"]) == (9, True)
+    found = answer(capsys, *asked, "--workers", "2")
+    assert found["precise"]
+    assert 9 <= found["n_runs"] < found["n_grid"] == 50
+    low, high = found["interval"]
+    assert high <= low * 1.9**2
+    assert len(Path(str(found["file"])).read_text().splitlines()) == found["n_runs"]
+    again = answer(capsys, *asked, "--workers", "2")
+    assert again["n_runs"] == found["n_runs"]
+    assert again["interval"] == pytest.approx(found["interval"])
+
+
 TIMING = "batch_size,seconds\n" + "".join(
     f"{size},{(4e-3 + 1e-4 * size) * factor}\n" for size in (4, 16, 64, 256) for factor in (0.99, 1.0, 1.01)
 )

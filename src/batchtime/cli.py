@@ -116,6 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--all", action="store_true", help="every published sweep, one after the other")
     sweep.add_argument("--plan", action="store_true", help="train nothing: print what it is expected to cost")
     sweep.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
+    sweep.add_argument(
+        "--precision", type=_fraction, metavar="P", help="stop when alpha / n_inf is known to P, for instance 0.1"
+    )
     sweep.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster to train on, such as tcp://HOST:8786")
     _add_changes(sweep)
 
@@ -266,6 +269,16 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=_count, metavar="N", help="most updates of a run, of MODULE:FUNCTION only")
 
 
+def _fraction(text: str) -> float:
+    from batchtime.design import check_precision
+
+    try:
+        check_precision(float(text))
+    except (ValueError, BatchtimeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return float(text)
+
+
 def _count(text: str) -> int:
     value = int(text) if text.isdigit() else 0
     if value < 1:
@@ -351,7 +364,7 @@ def _sweep(options: argparse.Namespace) -> Result:
     store = _store(options)
     chosen = [_changed(options, name) for name in (store.published() if options.all else [options.name])]
     if options.plan:
-        return _plan(chosen, store)
+        return _plan(chosen, store) if options.precision is None else _plan_precisely(chosen, store, options.precision)
     with contextlib.nullcontext() if options.scheduler is None else cluster(options.scheduler) as executor:
         results = [_sweep_one(options, one, store, executor) for one in chosen]
     if not options.all:
@@ -390,6 +403,8 @@ def _sweep_one(
     from batchtime.records import total_cost
     from batchtime.sweep import complete
 
+    if options.precision is not None:
+        return _sweep_precisely(options, chosen, store, executor)
     records = complete(
         chosen.sweep,
         name=chosen.name,
@@ -413,6 +428,79 @@ def _sweep_one(
     return found, (
         f"{chosen.name}: {len(records)} runs recorded ({text}); "
         f"{cost.cpu_seconds:.0f} s of CPU, {cost.evaluation_share:.1%} of it for evaluation"
+    )
+
+
+def _plan_precisely(chosen: "Sequence[Experiment]", store: "Store", precision: float) -> Result:
+    """Price the runs until a law is known well enough: the first ones, or what is then still missing."""
+    from dataclasses import replace
+
+    from batchtime.design import outlook, pilot
+    from batchtime.plan import estimate
+    from batchtime.sweep import recorded
+
+    found: dict[str, object] = {}
+    lines = []
+    for one in chosen:
+        first = pilot(one)
+        have = [r for r in recorded(one.sweep, name=one.name, store=store) if r.batch_size in one.fitted]
+        if not set(first) <= {record.spec for record in have}:
+            sizes, seeds = {run.batch_size for run in first}, {run.seed for run in first}
+            part = replace(one.sweep, batch_sizes=tuple(sorted(sizes)), seeds=tuple(sorted(seeds)))
+            cost = estimate(replace(one, sweep=part), have)
+            most = "at most " if cost.at_most else ""
+            text = f"first {cost.n_runs} runs, {most}{cost.missing_cpu_seconds / 60:.1f} minutes of CPU; then ask again"
+            found[one.name] = {
+                "n_runs": cost.n_missing,
+                "cpu_seconds": cost.missing_cpu_seconds,
+                "at_most": cost.at_most,
+            }
+        else:
+            ahead = outlook(one, have, precision=precision)
+            text = ahead.text(len(have))
+            found[one.name] = {"n_runs": len(ahead.runs), "cpu_seconds": ahead.cpu_seconds, "enough": ahead.enough}
+        lines.append(f"{one.name}: {text}")
+    return found, "\n".join(lines)
+
+
+def _sweep_precisely(
+    options: argparse.Namespace, chosen: "Experiment", store: "Store", executor: "Executor | None"
+) -> Result:
+    from batchtime.design import is_precise, until_precise
+    from batchtime.fit import fit_inverse_law
+    from batchtime.records import total_cost
+    from batchtime.sweep import complete_runs, pool, recorded
+
+    with pool(options.workers) if executor is None else contextlib.nullcontext(executor) as running:
+        records = until_precise(
+            chosen,
+            lambda runs: complete_runs(
+                runs, name=chosen.name, store=store, executor=running, progress=_bar(f"sweep {chosen.name}")
+            ),
+            precision=options.precision,
+            have=recorded(chosen.sweep, name=chosen.name, store=store),
+            at_once=options.workers or os.cpu_count() or 1,
+            watch=_complain,
+        )
+    fitted = fit_inverse_law(chosen.fit_observations(records))
+    precise = is_precise(fitted, options.precision)
+    low, high = ("open" if side is None else f"{side:.4g}" for side in fitted.intervals.critical_batch_size)
+    cost = total_cost(records).cpu_seconds
+    total = len(chosen.fitted) * len(chosen.sweep.seeds)
+    found: dict[str, object] = {
+        "name": chosen.name,
+        "n_runs": len(records),
+        "n_grid": total,
+        "cpu_seconds": cost,
+        "critical_batch_size": _finite(fitted.law.critical_batch_size),
+        "interval": fitted.intervals.critical_batch_size,
+        "precise": precise,
+        "file": str(store.runs_file(chosen.name)),
+    }
+    ending = "" if precise else "; these are all its runs, and the interval is wider than was asked: give more seeds"
+    return found, (
+        f"{chosen.name}: alpha / n_inf {fitted.law.critical_batch_size:.4g}, 95 % interval {low} to {high}, from "
+        f"{len(records)} of {total} runs, {cost:.0f} s of CPU{ending}"
     )
 
 

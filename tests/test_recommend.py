@@ -71,6 +71,13 @@ def test_the_largest_allowed_batch_is_kept_to() -> None:
         recommend(runs(0), timings(0), learners=3, max_batch_size=2)
 
 
+def test_nothing_is_recommended_below_what_the_law_is_known_to_hold_for() -> None:
+    found = recommend(runs(0), timings(0), learners=3, min_batch_size=40)
+    assert found.batch_size == 42
+    assert (found.within_5_percent or (0, 0))[0] >= 40
+    assert any("below 40 the law fails" in warning for warning in found.warnings)
+
+
 def test_the_fastest_of_several_is_the_one_of_the_shortest_time() -> None:
     several = [recommend(runs(0), timings(0), learners=count) for count in (1, 8, 2)]
     assert fastest(several).learners == 8

@@ -827,14 +827,21 @@ def _recommendations(
     if name == options.source and Path(name).is_file():
         check(options.timing is not None, name="TIMING.csv", value=None, allowed="a table beside one of runs")
         check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
+    least = None
     if options.timing is not None:
         timings = read_timings(Path(options.timing))
     else:
         chosen = _changed(options, options.source)
+        least = min(chosen.fitted) if chosen.left_out else None
         timings = chosen.relevant(_store(options).latest_timing(name, own=options.own_timings).timings)
     several = [
         recommend.recommend(
-            observations, timings, learners=learners, max_batch_size=options.max_batch_size, network=network
+            observations,
+            timings,
+            learners=learners,
+            max_batch_size=options.max_batch_size,
+            min_batch_size=least,
+            network=network,
         )
         for learners in options.learners
     ]

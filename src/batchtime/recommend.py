@@ -55,6 +55,7 @@ def recommend(
     *,
     learners: int = 1,
     max_batch_size: int | None = None,
+    min_batch_size: int | None = None,
     network: Network = FREE,
 ) -> Recommendation:
     """Return the batch size of the least predicted training time, with its interval and the range within 5 %.
@@ -68,6 +69,7 @@ def recommend(
         timings: Updates of one learner.
         learners: That are to share each batch.
         max_batch_size: Of all learners together; what memory allows, say.
+        min_batch_size: Below which the law is known to fail, so that nothing less is recommended.
         network: Between the learners; without it their communication is taken to be free.
 
     Raises:
@@ -88,7 +90,8 @@ def recommend(
     time = with_learners(found.time, learners, network)
     best, low, high = time.optimal_batch_size, *time.within(EXCESS)
     most = math.inf if max_batch_size is None else max_batch_size
-    share = max(1, round(min(best, most) / learners))
+    least = 1 if min_batch_size is None else min(min_batch_size, most)
+    share = max(1, math.ceil(least / learners), round(min(best, most) / learners))
     if share * learners > most:
         share -= 1
     size = share * learners
@@ -99,13 +102,13 @@ def recommend(
         learners=learners,
         batch_size=size,
         interval=(lower, upper),
-        within_5_percent=(low, min(high, most)) if low <= most else (float(size), float(size)),
+        within_5_percent=(max(low, least), min(high, most)) if low <= most and high >= least else (float(size),) * 2,
         predicted_seconds=time.seconds(float(size)),
         predicted_updates=found.time.law.updates(float(size)),
         pilot_seconds=_pilot_seconds(found, observations),
         refused=False,
         reasons=(),
-        warnings=tuple(_warnings(found, best, learners, max_batch_size, network)),
+        warnings=tuple(_warnings(found, best, learners, (min_batch_size, max_batch_size), network)),
     )
 
 
@@ -190,8 +193,11 @@ def _reasons(
 
 
 def _warnings(
-    found: TrainingTimeFit, best: float, learners: int, max_batch_size: int | None, network: Network
+    found: TrainingTimeFit, best: float, learners: int, ends: tuple[int | None, int | None], network: Network
 ) -> Iterator[str]:
+    min_batch_size, max_batch_size = ends
+    if min_batch_size is not None and best < min_batch_size:
+        yield f"The optimum by the law is {best:.3g}; below {min_batch_size} the law fails: not advised."
     if max_batch_size is not None and best > max_batch_size:
         yield f"The optimum is {best:.4g}; the largest batch size allowed, {max_batch_size}, holds it back."
     if best < learners:
@@ -199,7 +205,7 @@ def _warnings(
     if learners > 1 and network == FREE:
         yield "Communication between the learners is taken to be free: the time is the least that is possible."
     low, high = found.within_law
-    if not low <= best <= high:
+    if min_batch_size is None and not low <= best <= high:
         yield f"The optimum, {best:.3g}, lies beyond the batch sizes that reached the target, {low:g} to {high:g}."
     if found.form.freedom < 2:
         yield (

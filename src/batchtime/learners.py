@@ -335,13 +335,19 @@ def compare_learners(specs: Sequence[RunSpec], *, learners: int, updates: int = 
         ParameterError: If the learners do not divide a batch size.
         LearnersError: If a process stopped.
     """
-    by_one = parameters_after(specs[0], updates=updates, learners=1)[0]
-    by_each = parameters_after(specs[0], updates=updates, learners=learners)
+    _check_shares([spec.batch_size for spec in specs], learners)
+    ((by_one, alone),) = run_together(_parameters_and_runs, tuple(specs), updates, learners=1)
+    by_each = run_together(_parameters_and_runs, tuple(specs), updates, learners=learners)
+    first, together = by_each[0]
     largest = float(np.abs(by_one).max())
     return Together(
-        alone=train_together(specs, learners=1),
-        together=train_together(specs, learners=learners),
-        largest_difference=float(np.abs(by_one - by_each[0]).max()) / largest,
-        disagreement=max(float(np.abs(other - by_each[0]).max()) for other in by_each) / largest,
+        alone=alone,
+        together=together,
+        largest_difference=float(np.abs(by_one - first).max()) / largest,
+        disagreement=max(float(np.abs(other - first).max()) for other, _ in by_each) / largest,
         updates=updates,
     )
+
+
+def _parameters_and_runs(specs: Sequence[RunSpec], updates: int) -> tuple[Array, list[RunRecord]]:
+    return _parameters(specs[0], updates), _train(specs)

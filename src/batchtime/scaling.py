@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.integrate import quad
-from scipy.optimize import nnls
+from scipy.optimize import least_squares
 from scipy.special import log_ndtr
 
-from batchtime.records import AllReduceTime, AllReduceTiming, FitError, TrainingTime, check
+from batchtime.records import AllReduceTime, AllReduceTiming, Array, FitError, TrainingTime, check
 
 MOST_LEARNERS = 2**20
 
@@ -129,7 +129,7 @@ def straggling_networks(network: Network, spreads: Sequence[float]) -> dict[str,
 def fit_all_reduce(timings: Sequence[AllReduceTiming], *, learners: int) -> AllReduceTime:
     """Fit latency and bandwidth of a ring to the median seconds of all-reduces of several payloads.
 
-    Least squares of relative residuals, both at least 0.
+    Least squares of log residuals: medians that lie above the curve count as much as those below it.
 
     Raises:
         FitError: If there are fewer than two payloads, or fewer than two learners.
@@ -142,7 +142,11 @@ def fit_all_reduce(timings: Sequence[AllReduceTiming], *, learners: int) -> AllR
     payloads = np.array([timing.payload_bytes for timing in timings], dtype=np.float64)
     seconds = np.array([timing.median_seconds for timing in timings])
     steps = 2 * (learners - 1)
-    design = np.stack((np.full_like(payloads, steps), steps / learners * payloads), axis=1) / seconds[:, None]
-    scale = np.linalg.norm(design, axis=0)
-    latency, per_byte = nnls(design / scale, np.ones_like(seconds))[0] / scale
+
+    def errors(logs: Array) -> Array:
+        latency, per_byte = np.exp(logs)
+        return np.asarray(np.log(steps * (latency + payloads / learners * per_byte) / seconds))
+
+    start = np.log([seconds.min() / steps, seconds.max() * learners / (steps * payloads.max())])
+    latency, per_byte = np.exp(least_squares(errors, start, x_scale="jac").x)
     return AllReduceTime(latency_seconds=float(latency), seconds_per_byte=float(per_byte))

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from matplotlib.axes import Axes
+
 from batchtime.records import (
     Cost,
     EvaluationGrid,
@@ -69,6 +72,11 @@ def runs_on(law: InverseLaw) -> list[RunRecord]:
         for seed in range(5)
         for mean in (round(law.updates(float(size))),)
     ]
+
+
+def markers(axes: Axes) -> int:
+    """Return the number of marked points."""
+    return sum(len(np.asarray(line.get_xdata())) for line in axes.lines if line.get_marker() not in ("None", None, ""))
 
 
 def write_observations(path: Path, observations: Sequence[Observation]) -> None:

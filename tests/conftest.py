@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,6 +20,14 @@ def missing(reason: str) -> None:
     if os.environ.get("BATCHTIME_REQUIRE_ALL"):
         pytest.fail(f"BATCHTIME_REQUIRE_ALL is set, and {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture
+def axes() -> Axes:
+    """Return empty axes of a figure that nobody sees."""
+    plt.switch_backend("agg")
+    plt.close("all")
+    return plt.subplots()[1]
 
 
 @pytest.fixture(scope="session")

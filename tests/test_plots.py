@@ -13,7 +13,7 @@ from batchtime.comparisons import Arm, Tuned, arm
 from batchtime.experiments import experiment
 from batchtime.records import InverseLaw, Observation, Outcome, RunRecord
 
-from .builders import record, runs_on
+from .builders import markers, record, runs_on
 
 LAW = InverseLaw(n_inf=100, alpha=1600)
 RUNS = [
@@ -22,19 +22,6 @@ RUNS = [
     for seed in range(5)
 ]
 LOST = [Observation(batch_size=1, lower=5000, upper=None, seed=seed) for seed in range(2)]
-
-
-@pytest.fixture
-def axes() -> Axes:
-    """Return empty axes of a figure that nobody sees."""
-    plt.switch_backend("agg")
-    plt.close("all")
-    return plt.subplots()[1]
-
-
-def markers(axes: Axes) -> int:
-    """Return the number of marked points."""
-    return sum(len(np.asarray(line.get_xdata())) for line in axes.lines if line.get_marker() not in ("None", None, ""))
 
 
 def test_every_run_is_drawn_also_one_that_did_not_reach_its_target(axes: Axes) -> None:

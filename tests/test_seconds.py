@@ -23,7 +23,7 @@ from batchtime.scaling import Network, optimal_scaling
 from batchtime.training_time import against_the_clock, fit_training_time
 from batchtime.update_time import fit_forms
 
-from .builders import record
+from .builders import markers, record
 from .test_tables import cells
 from .test_training_time import LAW, runs, timed, timings
 
@@ -52,19 +52,6 @@ def learners(count: int) -> LearnersRecord:
         all_reduce=tuple(AllReduceTiming(payload_bytes=4**k, seconds=(2e-4 + 4**k * 1e-9,) * 3) for k in range(1, 11)),
         provenance=record().provenance,
     )
-
-
-@pytest.fixture
-def axes() -> Axes:
-    """Return empty axes of a figure that nobody sees."""
-    plt.switch_backend("agg")
-    plt.close("all")
-    return plt.subplots()[1]
-
-
-def markers(axes: Axes) -> int:
-    """Return the number of marked points."""
-    return sum(len(np.asarray(line.get_xdata())) for line in axes.lines if line.get_marker() not in ("None", None, ""))
 
 
 def test_every_duration_is_drawn_with_its_median_and_each_form(axes: Axes) -> None:

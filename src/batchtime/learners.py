@@ -30,7 +30,7 @@ from batchtime.records import (
     Workload,
     check,
 )
-from batchtime.training import Trainer, train_to_target
+from batchtime.training import Trainer, begin, train_to_target
 from batchtime.workloads import Task, build
 
 _R = TypeVar("_R")
@@ -178,19 +178,9 @@ def _train(specs: Sequence[RunSpec]) -> list[RunRecord]:
 def _parameters(spec: RunSpec, updates: int) -> Array:
     task = build(spec.setting.workload)
     torch.manual_seed(spec.seed)
-    model = task.model()
-    trainer = Trainer(
-        model=model,
-        task=task,
-        batch_size=spec.batch_size,
-        rate=spec.setting.learning_rate.at(spec.batch_size),
-        generator=torch.Generator().manual_seed(spec.seed),
-        optimizer=spec.setting.optimizer,
-        sampling=spec.setting.sampling,
-        team=GradientTeam(),
-    )
+    trainer = begin(spec, task, team=GradientTeam())
     trainer.update(updates)
-    return np.concatenate([value.detach().double().numpy().ravel() for value in model.parameters()])
+    return np.concatenate([value.detach().double().numpy().ravel() for value in trainer.model.parameters()])
 
 
 def time_learners(

@@ -11,7 +11,7 @@ from batchtime.provenance import provenance
 from batchtime.records import NoiseRecord, Progress, RunRecord, RunSpec, check, unwatched
 from batchtime.store import Store, writing
 from batchtime.sweep import complete
-from batchtime.training import Trainer, evaluate
+from batchtime.training import begin, evaluate
 from batchtime.workloads import Task, build
 
 GROUPS = 16
@@ -59,16 +59,7 @@ def noise_along(spec: RunSpec, *, points: Sequence[int], examples: int, progress
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        model = task.model()
-    trainer = Trainer(
-        model=model,
-        task=task,
-        batch_size=spec.batch_size,
-        rate=spec.setting.learning_rate.at(spec.batch_size),
-        generator=torch.Generator().manual_seed(spec.seed),
-        optimizer=spec.setting.optimizer,
-        sampling=spec.setting.sampling,
-    )
+        trainer = begin(spec, task)
     drawing = torch.Generator().manual_seed(spec.seed)
     variances, squares, groups, metric = [], [], [], []
     done = 0
@@ -77,14 +68,14 @@ def noise_along(spec: RunSpec, *, points: Sequence[int], examples: int, progress
         trainer.update(point - done)
         done = point
         drawn = torch.randperm(n_train, generator=drawing)[:examples]
-        sums, norms = _group_sums(model, task, drawn)
+        sums, norms = _group_sums(trainer.model, task, drawn)
         whole = _noise(sums.sum(dim=0), norms.sum(), examples)
         without = examples - examples // GROUPS
         variances.append(whole[0])
         squares.append(whole[1])
         others, rest = sums.sum(dim=0) - sums, norms.sum() - norms
         groups.append(tuple(_noise(total, square, without) for total, square in zip(others, rest, strict=True)))
-        metric.append(evaluate(model, task)[spec.setting.workload.target.metric])
+        metric.append(evaluate(trainer.model, task)[spec.setting.workload.target.metric])
     progress(len(points), len(points))
     return NoiseRecord(
         setting=spec.setting,

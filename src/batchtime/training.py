@@ -64,17 +64,8 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
     setting = spec.setting
     target = setting.workload.target
     wall, cpu, evaluating = perf_counter(), thread_time(), 0.0
-    model = task.model()
-    trainer = Trainer(
-        model=model,
-        task=task,
-        batch_size=spec.batch_size,
-        rate=setting.learning_rate.at(spec.batch_size),
-        generator=torch.Generator().manual_seed(spec.seed),
-        optimizer=setting.optimizer,
-        sampling=setting.sampling,
-        team=team,
-    )
+    trainer = begin(spec, task, team=team)
+    model = trainer.model
     training_wall = training_cpu = 0.0
     updates: list[int] = []
     metrics: dict[str, list[float | None]] = {name: [] for name in task.metrics}
@@ -120,6 +111,20 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
         ),
         provenance=provenance(threads=torch.get_num_threads(), examples_sha256=task.examples_sha256),
         reports=reports,
+    )
+
+
+def begin(spec: RunSpec, task: Task, *, team: Team | None = None) -> "Trainer":
+    """Return a run before its first update; its initial weights come from torch's generator as it stands."""
+    return Trainer(
+        model=task.model(),
+        task=task,
+        batch_size=spec.batch_size,
+        rate=spec.setting.learning_rate.at(spec.batch_size),
+        generator=torch.Generator().manual_seed(spec.seed),
+        optimizer=spec.setting.optimizer,
+        sampling=spec.setting.sampling,
+        team=team,
     )
 
 

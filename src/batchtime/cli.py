@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         default="cpu",
         help="what workers train on (with cuda, one worker by default)",
     )
-    sweep.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster to train on, such as tcp://HOST:8786")
+    sweep.add_argument("--scheduler", metavar="ADDRESS", help="of the scheduler of a Dask cluster to train on")
     _add_changes(sweep)
 
     verify = verb(

@@ -43,6 +43,7 @@ class Page:
         parameters: What differs from the notebook's own defaults.
         data: Recorded files that it reads, below data/.
         figures: Files of book/runs/figures that it writes and other pages show.
+        after: Pages that train runs which this one reads.
     """
 
     notebook: str
@@ -50,6 +51,7 @@ class Page:
     parameters: Mapping[str, object] = field(default_factory=dict)
     data: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 MNIST_RUNS = "runs/mnist-lenet.jsonl"
@@ -176,6 +178,7 @@ PAGES = {
         data=(*RECORDED, *(f"timings/{name}.jsonl" for name in TASKS)),
         figures=("epoch-and-training.svg",),
     ),
+    "class": Page(notebook="class.md", after=("law-digits",)),
     "exercises-law": Page(notebook="exercises-law.md", data=RECORDED),
     "exercises-seconds": Page(notebook="exercises-seconds.md", data=(MNIST_RUNS, "timings/mnist-lenet.jsonl")),
     "exercises-theory": Page(notebook="exercises-theory.md", data=(MNIST_RUNS, "noise/mnist-lenet.jsonl")),
@@ -295,6 +298,7 @@ def task_page() -> Iterator[Task]:
                 *(f"data/{path}" for path in page.data),
                 "requirements.lock",
             ],
+            "task_dep": [f"page:{earlier}" for earlier in page.after],
             "uptodate": [config_changed({"parameters": page.parameters, "title": page.title})],
             "targets": [str(RUNS / f"{name}.ipynb"), *(str(RUNS / "figures" / figure) for figure in page.figures)],
         }

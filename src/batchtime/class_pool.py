@@ -173,32 +173,29 @@ class ClassFit:
 
     def text(self) -> str:
         """Return what the class found, to be read aloud."""
-        count = len(self.alone)
-        law, intervals = self.together.law, self.together.intervals
+        count, law = len(self.alone), self.together.law
         lines = [
             f"{count} students, {self.together.n_runs} runs ({self.together.n_censored} censored), each student a seed",
-            f"  N(M) = {number_text(law.n_inf)} + {number_text(law.alpha)} / M",
+            f"  the class's law is N(M) = {number_text(law.n_inf)} + {number_text(law.alpha)} / M",
+            f"  {'':20}{'class':>7}  {'95 % interval':18}{'students alone':18}",
         ]
         for quantity, unit in QUANTITIES.items():
-            value, interval = float(getattr(law, quantity)), getattr(intervals, quantity)
-            low, high = self.spread(quantity)
-            lines.append(
-                f"  {quantity:20}{number_text(value):>8} {unit:9}{interval_words(interval)}; students alone say "
-                f"{number_text(low)} to {number_text(high)}"
-            )
+            interval = interval_words(getattr(self.together.intervals, quantity)).removeprefix("95 % interval ")
+            alone = " to ".join(map(number_text, self.spread(quantity)))
+            value = number_text(float(getattr(law, quantity)))
+            lines.append(f"  {quantity:20}{value:>7}  {interval:18}{alone:18}{unit}")
         factor = self.narrowing("critical_batch_size")
-        said = "cannot be told, for an interval is open" if factor is None else f"{factor:.1f} times narrower"
+        said = "an interval is open" if factor is None else f"{factor:.1f} times"
         lines += [
-            (
-                f"  the class's interval of the critical batch size is {said} than the median student's "
-                f"(of independent runs one expects the root of {count}, {math.sqrt(count):.1f})"
-            ),
-            f"  {self.holding('critical_batch_size')} of {count} students' own intervals hold what the class found",
+            f"  the class's interval of the critical batch size is narrower than the median student's: {said}",
+            f"  (of independent runs one expects the root of {count}, {math.sqrt(count):.1f})",
+            f"  of {count} students' own intervals {self.holding('n_inf')} hold the class's n_inf,",
+            f"  and {self.holding('critical_batch_size')} its critical batch size",
         ]
         if self.optima:
+            sizes = dict.fromkeys(map(number_text, (min(self.optima.values()), max(self.optima.values()))))
             lines.append(
-                f"  one law, many machines: the best batch size is {number_text(min(self.optima.values()))} to "
-                f"{number_text(max(self.optima.values()))} examples"
+                f"  one law, {len(self.optima)} machines: the best batch size is {' to '.join(sizes)} examples"
             )
         return "\n".join([*lines, *(f"  note: {warning}" for warning in self.together.warnings)])
 

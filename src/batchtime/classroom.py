@@ -1,19 +1,30 @@
 """The whole story for one student: train a few runs, fit the law, time updates, predict the optimum, ask the clock."""
 
 import math
+import subprocess
+import sys
+import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 from batchtime.class_pool import BATCH_SIZES, CLOCKED_RUNS, Story, share
 from batchtime.clock import time_runs
 from batchtime.experiments import Experiment, timed_batch_sizes
-from batchtime.records import Progress, RunSpec, StudentResult, TimedRun, TimingRecord, unwatched
-from batchtime.store import Store, writing
+from batchtime.provenance import provenance
+from batchtime.records import BatchtimeError, Progress, RunSpec, StudentResult, TimedRun, TimingRecord, unwatched
+from batchtime.store import Store, read_student, writing
 from batchtime.sweep import complete
 from batchtime.timing import time_updates
 from batchtime.training_time import CLOCKED_SEEDS, against_the_clock, fit_training_time
 from batchtime.update_time import median_seconds
 
 _REPEATS = 30
+
+
+class ClassError(BatchtimeError):
+    """A student's command failed; the message says why."""
 
 
 def tell(student: int, *, store: Store, progress: Progress = unwatched) -> Story:
@@ -51,6 +62,42 @@ def tell(student: int, *, store: Store, progress: Progress = unwatched) -> Story
         cpu=timing.provenance.cpu,
         wall_over_cpu=timing.wall_over_cpu,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """What a student sees, and how long that takes.
+
+    Args:
+        text: What the command prints.
+        seconds: From its start to its end, Python and torch included.
+        cpu: This machine.
+        result: What it wrote for the class.
+    """
+
+    text: str
+    seconds: float
+    cpu: str
+    result: StudentResult
+
+
+def rehearse(student: int) -> Rehearsal:
+    """Run `batchtime class` as a student does, in a folder that goes away.
+
+    Raises:
+        ClassError: If the command fails.
+    """
+    share(student)  # refuses what is no student's number
+    program = str(Path(sys.executable).with_name("batchtime"))
+    with tempfile.TemporaryDirectory() as folder:
+        command = [program, "class", "--student", str(student), "--data", folder, "--out", "results"]
+        started = time.perf_counter()
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            raise ClassError(f"`batchtime class` failed: {' '.join(done.stderr.split())}")
+        result = read_student(Path(folder) / "results" / f"student-{student}.csv")
+    return Rehearsal(text=done.stdout.strip(), seconds=seconds, cpu=provenance(threads=1).cpu, result=result)
 
 
 def _timing(part: Experiment, store: Store) -> TimingRecord:

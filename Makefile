@@ -6,7 +6,7 @@ DOIT := $(BIN)/doit -n 2
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint clean lock
+.PHONY: help book test zip pdf lint clean lock
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -17,11 +17,19 @@ book: .venv/installed  ## run the notebooks that changed, render the book: _buil
 test: .venv/installed  ## render the book, then run every test
 	@$(DOIT) test
 
-lint: .venv/installed  ## style, types, layers
+zip: .venv/installed  ## the book as one file to hand on: _build/batchtime-book.zip
+	@$(DOIT) zip
+
+pdf: .venv/installed  ## the book on paper, printed by Chromium: _build/batchtime-book.pdf
+	@$(DOIT) pdf
+
+lint: .venv/installed  ## style, types, layers, spelling, prose
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/codespell
+	@$(BIN)/proselint check --config .proselintrc.json book notebooks README.md CONTRIBUTING.md data/README.md
 
 clean:  ## remove what the commands made, but not .venv and not recorded runs
 	rm -rf _build book/runs data/cache/runs .doit.json

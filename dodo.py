@@ -19,6 +19,7 @@ from typing import Any
 
 import grimp
 import jupytext
+import nbformat
 from doit.action import CmdAction
 from doit.exceptions import TaskFailed
 from doit.reporter import ExecutedOnlyReporter
@@ -27,6 +28,9 @@ from doit.tools import config_changed
 ROOT = Path(__file__).parent
 RUNS = Path("book/runs")
 SITE = Path("_build/html")
+ARCHIVE = "batchtime-book"
+COLAB = Path("_build/colab")
+TITLE = "Batch size and training time"
 
 Task = dict[str, Any]
 
@@ -297,21 +301,94 @@ def render_site() -> TaskFailed | None:
     return TaskFailed("the warnings above are errors in the book") if built.returncode else None
 
 
+def rendered_from() -> list[str]:
+    """Return every file that the rendered book depends on."""
+    return [
+        "_config.yml",
+        "requirements.lock",
+        "data/README.md",  # these are shown as pages: the dictionary of the data,
+        *files("tests/bound"),  # what executes the bound,
+        *files("src"),  # and the package with its command line
+        *files("book"),
+        *(str(RUNS / f"{name}.ipynb") for name in PAGES),
+    ]
+
+
 def task_site() -> Task:
     """Render the book."""
     return {
         "doc": f"render the book into {SITE}",
         "actions": [render_site],
-        "file_dep": [
-            "_config.yml",
-            "requirements.lock",
-            *files("book"),
-            *files("tests/bound"),  # shown as a page
-            "src/batchtime/margins.py",
-            *(str(RUNS / f"{name}.ipynb") for name in PAGES),
-        ],
+        "file_dep": rendered_from(),
+        "uptodate": [config_changed({"repository": os.environ.get("BATCHTIME_REPOSITORY", "")})],
         "task_dep": ["page"],
         "targets": [str(SITE / "index.html")],
+    }
+
+
+def pack_site() -> None:
+    """Pack the site into one file, which opens anywhere without a server."""
+    shutil.make_archive(f"_build/{ARCHIVE}", "zip", root_dir=SITE.parent, base_dir=SITE.name)
+
+
+def task_zip() -> Task:
+    """Pack the book."""
+    target = f"_build/{ARCHIVE}.zip"
+    return {
+        "doc": f"pack the book into {target}",
+        "actions": [pack_site],
+        "file_dep": [str(SITE / "index.html"), *rendered_from()],
+        "task_dep": ["site"],
+        "targets": [target],
+    }
+
+
+def write_colab() -> TaskFailed | None:
+    """Write each notebook with a first cell that fetches the repository, for Colab; return why not, if it cannot."""
+    repository = os.environ.get("BATCHTIME_REPOSITORY")
+    if not repository:
+        return TaskFailed("name the repository that Colab is to fetch: BATCHTIME_REPOSITORY=OWNER/NAME")
+    fetch = f"!git clone --quiet https://github.com/{repository} book\n%cd book\n%pip install --quiet -e ."
+    COLAB.mkdir(parents=True, exist_ok=True)
+    for source in sorted(Path("notebooks").glob("*.md")):
+        notebook = jupytext.read(source)
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(fetch))
+        jupytext.write(notebook, COLAB / f"{source.stem}.ipynb")
+    return None
+
+
+def task_colab() -> Task:
+    """Write the notebooks for Colab."""
+    return {
+        "doc": f"write notebooks for Colab into {COLAB}",
+        "actions": [write_colab],
+        "file_dep": files("notebooks"),
+        "targets": [str(COLAB)],
+        "uptodate": [config_changed({"repository": os.environ.get("BATCHTIME_REPOSITORY", "")})],
+    }
+
+
+def print_site() -> TaskFailed | None:
+    """Print the book; return why that failed, if it did."""
+    sys.path.insert(0, "book/_ext")
+    import printed
+
+    try:
+        printed.print_book(SITE, Path("book/_toc.yml"), Path(f"_build/{ARCHIVE}.pdf"), title=TITLE)
+    except printed.PrintError as error:
+        return TaskFailed(str(error))
+    return None
+
+
+def task_pdf() -> Task:
+    """Print the book."""
+    target = f"_build/{ARCHIVE}.pdf"
+    return {
+        "doc": f"print the book into {target}",
+        "actions": [print_site],
+        "file_dep": [str(SITE / "index.html"), "book/_ext/printed.py", *rendered_from()],
+        "task_dep": ["site"],
+        "targets": [target],
     }
 
 

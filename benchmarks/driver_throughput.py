@@ -40,7 +40,7 @@ def empty_calls(executor: Executor) -> float:
 def returning(record: RunRecord) -> Callable[..., RunRecord]:
     """Return what stands for training: it returns this record, as one of the run that was asked for."""
 
-    def train(spec: RunSpec, _expected: object) -> RunRecord:
+    def train(spec: RunSpec, _expected: object, _device: object) -> RunRecord:
         return replace(record, batch_size=spec.batch_size, seed=spec.seed)
 
     return train

@@ -19,7 +19,7 @@ def grid(seeds: int) -> SweepSpec:
     return SweepSpec(setting=setting(), batch_sizes=(8, 32), seeds=tuple(range(seeds)))
 
 
-def made_up(spec: RunSpec, _expected: Mapping[str, str]) -> RunRecord:
+def made_up(spec: RunSpec, _expected: Mapping[str, str], _device: str) -> RunRecord:
     """Return the record of a run that was never made."""
     time.sleep(0.002)
     return record(batch_size=spec.batch_size, seed=spec.seed)

@@ -355,13 +355,17 @@ def test_a_sweep_stops_when_its_law_is_known_as_well_as_asked(
     first = answer(capsys, *asked, "--plan")["digits-mlp"]
     assert isinstance(first, dict)
     assert (first["n_runs"], first["at_most"]) == (9, True)
-    found = answer(capsys, *asked, "--workers", "2")
+    assert cli.main([*asked, "--workers", "2", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "first 9 runs, at most" in err.splitlines()[0]  # priced before anything is trained
+    found = json.loads(out)
     assert found["precise"]
     assert 9 <= found["n_runs"] < found["n_grid"] == 50
     low, high = found["interval"]
     assert high <= low * 1.9**2
     assert len(Path(str(found["file"])).read_text().splitlines()) == found["n_runs"]
     again = answer(capsys, *asked, "--workers", "2")
+    assert capsys.readouterr().err == ""  # nothing is left to pay for
     assert again["n_runs"] == found["n_runs"]
     assert again["interval"] == pytest.approx(found["interval"])
 

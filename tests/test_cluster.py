@@ -19,7 +19,8 @@ import pytest
 from batchtime.experiments import experiment
 from batchtime.records import RunRecord
 from batchtime.store import Store
-from batchtime.sweep import train
+from batchtime.sweep import SweepError, train
+from batchtime.sweep import cluster as connected
 
 from .builders import at_a_terminal
 from .test_sweep import results, wait_for_runs
@@ -53,10 +54,10 @@ class Cluster:
         for _ in range(workers):
             self.add_worker()
 
-    def add_worker(self, **environment: str) -> None:
-        """Start one more worker."""
+    def add_worker(self, *words: str, **environment: str) -> None:
+        """Start one more worker, with these words at the end of its command."""
         options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder)]
-        self.workers.append(self._dask("worker", self.address, *options, **environment))
+        self.workers.append(self._dask("worker", self.address, *options, *words, **environment))
 
     def _dask(self, *words: str, **environment: str) -> "subprocess.Popen[bytes]":
         with (self.folder / f"{words[0]}.log").open("ab") as log:
@@ -163,6 +164,29 @@ def test_a_worker_with_another_version_of_the_package_is_refused_by_name(cluster
     assert last.startswith("batchtime: the worker on ")
     assert "has batchtime 9.9 and not" in last
     assert not Store(tmp_path).runs_file("digits-mlp").exists()
+
+
+def test_runs_on_gpus_go_to_workers_with_a_slot_and_to_no_others(cluster: Cluster) -> None:
+    with pytest.raises(SweepError, match=f"no worker at {cluster.address} offers a GPU slot; start one"):
+        sweep_on(cluster, 1)
+    cluster.add_worker("--resources", "GPU=1")
+    wait_for_slot(cluster)
+    assert set(sweep_on(cluster, 20)) == {cluster.workers[-1].pid}
+
+
+def wait_for_slot(cluster: Cluster) -> None:
+    """Wait until a worker that offers a slot has come."""
+    for _ in range(600):
+        with contextlib.suppress(SweepError):
+            sweep_on(cluster, 1)
+            return
+        time.sleep(0.1)
+
+
+def sweep_on(cluster: Cluster, calls: int) -> list[int]:
+    """Return in which processes the calls of a sweep on GPUs are made."""
+    with connected(cluster.address, device="cuda") as executor:
+        return [future.result(timeout=60) for future in [executor.submit(os.getpid) for _ in range(calls)]]
 
 
 def test_where_no_scheduler_answers_is_one_line(

@@ -115,7 +115,7 @@ def test_a_file_torn_at_any_place_loses_its_last_run_alone(
         check_complete(tmp_path, 5)
 
 
-def train_nothing(spec: object, _expected: object) -> object:
+def train_nothing(spec: object, _expected: object, _device: object) -> object:
     """Return a made-up record at once."""
     from .builders import record
 

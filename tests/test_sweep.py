@@ -96,7 +96,13 @@ def test_the_longest_runs_start_first() -> None:
     assert [spec.batch_size for spec in missing_runs(SWEEP.runs(), [])] == [32, 32, 32, 8, 8, 8]
 
 
-def die(spec: RunSpec, expected: Mapping[str, str]) -> RunRecord:
+def test_a_worker_without_a_gpu_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SweepError, match=r"the worker on .* has no GPU that torch can use; start workers where one is"):
+        train(SWEEP.runs()[0], device="cuda")
+
+
+def die(spec: RunSpec, expected: Mapping[str, str], _device: str) -> RunRecord:
     """End the worker that gets the last seed as the operating system does when memory is short."""
     if spec.seed == 2:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -117,7 +123,7 @@ def test_a_killed_worker_is_one_line_and_the_finished_runs_are_kept(
     assert len(Store(tmp_path).runs("a")) == 3
 
 
-def fail(spec: RunSpec, _expected: Mapping[str, str]) -> RunRecord:
+def fail(spec: RunSpec, _expected: Mapping[str, str], _device: str) -> RunRecord:
     """Stop as a program does that runs out of memory."""
     raise MemoryError(f"no room for\na batch of {spec.batch_size}")
 

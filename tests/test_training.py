@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from batchtime.datasets import Examples
-from batchtime.records import Optimizer, RunSpec, Target
+from batchtime.records import Device, Optimizer, RunSpec, Target
 from batchtime.training import Trainer, evaluate, train_to_target
 from batchtime.workloads import Task, build
 
@@ -24,6 +24,17 @@ def test_the_same_spec_gives_the_same_record() -> None:
     first, second = train_to_target(spec, task), train_to_target(spec, task)
     assert (first.outcome, first.evaluations) == (second.outcome, second.evaluations)
     assert first.spec == spec
+
+
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def test_a_run_on_any_device_names_it_and_starts_from_the_same_weights_and_examples(device: Device) -> None:
+    spec = RunSpec(setting=setting(), batch_size=16, seed=3)
+    task = build(spec.setting.workload)
+    here, there = train_to_target(spec, task), train_to_target(spec, task, device=device)
+    assert there.provenance.device.startswith(device)
+    updates = min(len(here.evaluations.updates), len(there.evaluations.updates))
+    first, other = (run.evaluations.metrics["loss"][:updates] for run in (here, there))
+    assert other[:5] == pytest.approx(first[:5], rel=1e-3)
 
 
 def test_another_seed_gives_another_run() -> None:

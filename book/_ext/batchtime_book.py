@@ -3,12 +3,16 @@
 - `{num}` with the text `page:name:format` writes a number that the notebook of a page glued, on any page of the book.
 - A labelled equation of the chapter "The bound" is followed by a link to the test that executes it; the directive
   `{executed}` shows a file of these tests.
-- An executed page ends with the notebook that made it, how long that took, and the command that runs it again.
+- An executed page ends with the notebook that made it, how long that took, and the command that runs it again; and,
+  where it is known in which repository the book is published, with links that open the notebook on the web.
+- Docstrings are shown as they are written, as plain text with code in backquotes.
 - MathJax comes from an installed package, so that pages show their formulas without a network and from file://.
 """
 
 import ast
 import json
+import os
+import re
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -143,6 +147,26 @@ class Executed(SphinxDirective):
         return shown
 
 
+def plain_docstring(_app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+    """Let a docstring mean what it says: bars and stars are mathematics, backquotes are code; no more is markup."""
+    for number, line in enumerate(lines):
+        parts = line.split("`")
+        parts[::2] = [re.sub(r"([|*\\])", r"\\\1", part) for part in parts[::2]]
+        lines[number] = "``".join(parts) if len(parts) % 2 else line
+
+
+def launchers(notebook: str) -> dict[str, str]:
+    """Return where a notebook can be opened on the web, once it is known where the book is published; else nothing."""
+    repository = os.environ.get("BATCHTIME_REPOSITORY")
+    if not repository:
+        return {}
+    branch = os.environ.get("BATCHTIME_BRANCH", "main")
+    return {
+        "Binder": f"https://mybinder.org/v2/gh/{repository}/{branch}?labpath=notebooks%2F{notebook}.ipynb",
+        "Colab": f"https://colab.research.google.com/github/{repository}/blob/colab/{notebook}.ipynb",
+    }
+
+
 def add_origin(app: Sphinx, doctree: nodes.document) -> None:
     """End an executed page with the notebook that made it, its run time, and the command that runs it again."""
     source = Path(app.env.doc2path(app.env.docname))
@@ -170,6 +194,13 @@ def add_origin(app: Sphinx, doctree: nodes.document) -> None:
     origin += nodes.paragraph(
         "", "", nodes.Text("To change a parameter, add "), option, nodes.Text(" to the second command, once for each.")
     )
+    executed = addnodes.download_reference(
+        "", "", nodes.literal("", source.name), reftarget=source.name, refdoc=app.env.docname
+    )
+    forms = nodes.paragraph("", "", nodes.Text("The notebook with its results: "), executed, nodes.Text("."))
+    for name, address in launchers(Path(notebook).stem).items():
+        forms += [nodes.Text(" Open it in "), nodes.reference("", name, refuri=address), nodes.Text(".")]
+    origin += forms
     next(iter(doctree.findall(nodes.section))).append(origin)
 
 
@@ -196,6 +227,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("num", Number())
     app.add_directive("executed", Executed)
     app.connect("config-inited", take_mathjax)
+    app.connect("autodoc-process-docstring", plain_docstring, priority=400)  # before its sections are read
     # Before Sphinx collects the files to download, at priority 500.
     app.connect("doctree-read", add_origin, priority=400)
     app.connect("doctree-read", link_to_tests)

@@ -119,7 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--precision", type=_fraction, metavar="P", help="stop when alpha / n_inf is known to P, for instance 0.1"
     )
-    sweep.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster to train on, such as tcp://HOST:8786")
+    sweep.add_argument(
+        "--device",
+        choices=["cpu", "cuda"],
+        default="cpu",
+        help="what workers train on (with cuda, one worker by default)",
+    )
+    sweep.add_argument("--scheduler", metavar="ADDRESS", help="of the scheduler of a Dask cluster to train on")
     _add_changes(sweep)
 
     verify = verb(
@@ -361,11 +367,17 @@ def _sweep(options: argparse.Namespace) -> Result:
     from batchtime.sweep import cluster
 
     check((options.name is None) == options.all, name="NAME", value=options.name, allowed="one name, or --all")
+    if options.device == "cuda" and options.workers is None:
+        options.workers = 1  # here; on a cluster a worker takes as many runs as it offers slots
     store = _store(options)
     chosen = [_changed(options, name) for name in (store.published() if options.all else [options.name])]
     if options.plan:
         return _plan(chosen, store) if options.precision is None else _plan_precisely(chosen, store, options.precision)
-    with contextlib.nullcontext() if options.scheduler is None else cluster(options.scheduler) as executor:
+    with (
+        contextlib.nullcontext()
+        if options.scheduler is None
+        else cluster(options.scheduler, device=options.device) as executor
+    ):
         results = [_sweep_one(options, one, store, executor) for one in chosen]
     if not options.all:
         return results[0]
@@ -388,9 +400,8 @@ def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
         found[one.name] = {field: getattr(cost, field) for field in cost.__slots__}
         hours += cost.cpu_seconds / 3600
         missing_hours += cost.missing_cpu_seconds / 3600
-        most = "at most " if cost.at_most else ""
         lines.append(
-            f"{one.name}: {most}{cost.cpu_seconds / 3600:.2f} hours of CPU for {cost.n_runs} runs, "
+            f"{one.name}: {cost.qualifier}{cost.cpu_seconds / 3600:.2f} hours of CPU for {cost.n_runs} runs, "
             f"{cost.missing_cpu_seconds / 3600:.2f} of them for the {cost.n_missing} that are not recorded"
         )
     total = f"together {hours:.2f} hours of CPU, {hours / 2:.2f} on 2 cores; {missing_hours:.2f} for what is missing"
@@ -411,6 +422,7 @@ def _sweep_one(
         store=store,
         workers=options.workers,
         executor=executor,
+        device=options.device,
         progress=_bar(f"sweep {chosen.name}"),
     )
     outcomes = [record.outcome.status for record in records]
@@ -433,34 +445,32 @@ def _sweep_one(
 
 def _plan_precisely(chosen: "Sequence[Experiment]", store: "Store", precision: float) -> Result:
     """Price the runs until a law is known well enough: the first ones, or what is then still missing."""
-    from dataclasses import replace
-
-    from batchtime.design import outlook, pilot
-    from batchtime.plan import estimate
+    from batchtime.design import outlook
+    from batchtime.plan import estimate_pilot
     from batchtime.sweep import recorded
 
     found: dict[str, object] = {}
     lines = []
     for one in chosen:
-        first = pilot(one)
         have = [r for r in recorded(one.sweep, name=one.name, store=store) if r.batch_size in one.fitted]
-        if not set(first) <= {record.spec for record in have}:
-            sizes, seeds = {run.batch_size for run in first}, {run.seed for run in first}
-            part = replace(one.sweep, batch_sizes=tuple(sorted(sizes)), seeds=tuple(sorted(seeds)))
-            cost = estimate(replace(one, sweep=part), have)
-            most = "at most " if cost.at_most else ""
-            text = f"first {cost.n_runs} runs, {most}{cost.missing_cpu_seconds / 60:.1f} minutes of CPU; then ask again"
+        cost = estimate_pilot(one, have)
+        if cost is None:
+            ahead = outlook(one, have, precision=precision)
+            text = ahead.text(len(have))
+            found[one.name] = {"n_runs": len(ahead.runs), "cpu_seconds": ahead.cpu_seconds, "enough": ahead.enough}
+        else:
+            text = f"{_first_runs(cost)}; then ask again"
             found[one.name] = {
                 "n_runs": cost.n_missing,
                 "cpu_seconds": cost.missing_cpu_seconds,
                 "at_most": cost.at_most,
             }
-        else:
-            ahead = outlook(one, have, precision=precision)
-            text = ahead.text(len(have))
-            found[one.name] = {"n_runs": len(ahead.runs), "cpu_seconds": ahead.cpu_seconds, "enough": ahead.enough}
         lines.append(f"{one.name}: {text}")
     return found, "\n".join(lines)
+
+
+def _first_runs(cost: "Estimate") -> str:
+    return f"first {cost.n_missing} runs, {cost.qualifier}{cost.missing_cpu_seconds / 60:.1f} minutes of CPU"
 
 
 def _sweep_precisely(
@@ -468,17 +478,27 @@ def _sweep_precisely(
 ) -> Result:
     from batchtime.design import is_precise, until_precise
     from batchtime.fit import fit_inverse_law
+    from batchtime.plan import estimate_pilot
     from batchtime.records import total_cost
     from batchtime.sweep import complete_runs, pool, recorded
 
+    have = recorded(chosen.sweep, name=chosen.name, store=store)
+    price = estimate_pilot(chosen, have)
+    if price is not None:
+        _complain(_first_runs(price))
     with pool(options.workers) if executor is None else contextlib.nullcontext(executor) as running:
         records = until_precise(
             chosen,
             lambda runs: complete_runs(
-                runs, name=chosen.name, store=store, executor=running, progress=_bar(f"sweep {chosen.name}")
+                runs,
+                name=chosen.name,
+                store=store,
+                executor=running,
+                device=options.device,
+                progress=_bar(f"sweep {chosen.name}"),
             ),
             precision=options.precision,
-            have=recorded(chosen.sweep, name=chosen.name, store=store),
+            have=have,
             at_once=options.workers or os.cpu_count() or 1,
             watch=_complain,
         )

@@ -35,7 +35,12 @@ def check_precision(precision: float) -> None:
 
 
 def pilot(chosen: Experiment) -> list[RunSpec]:
-    """Return the first runs: the ends and the middle of the fitted batch sizes, three seeds each."""
+    """Return the first runs: the ends and the middle of the fitted batch sizes, three seeds each.
+
+    Raises:
+        ParameterError: If fewer than two batch sizes are fitted.
+    """
+    chosen.check_fittable()
     sizes = sorted(chosen.fitted)
     middle = min(sizes, key=lambda size: abs(math.log(size * size / (sizes[0] * sizes[-1]))))
     first = {sizes[0], middle, sizes[-1]}
@@ -133,7 +138,6 @@ def until_precise(
         FitError: If the runs determine no law.
     """
     check_precision(precision)
-    chosen.check_fittable()
     first = pilot(chosen)
     others = [run.spec for run in have if run.batch_size in chosen.fitted and run.spec not in first]
     records = make([*first, *others])

@@ -106,7 +106,7 @@ class Translator(nn.Module):
         """Return the encoder's states, (batch, source, hidden), and the one at each sentence's end."""
         memory, _ = self.encoder(self.source(source))
         last = (source != PAD).sum(dim=1) - 1
-        return memory, memory[torch.arange(len(source)), last][None]
+        return memory, memory[torch.arange(len(source), device=source.device), last][None]
 
     def score(self, read: Tensor, state: Tensor, memory: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores of each next piece, (batch, read, PIECES), and the state after the last one."""
@@ -151,11 +151,13 @@ class _Position(nn.Module):
 class _ScaledPosition(nn.Module):
     """As `_Position`, in the anisotropic problem: each coordinate starts equally far off, on a side that is drawn."""
 
+    scales: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         sides = torch.randint(2, (ANISOTROPIC_QUADRATIC.dimension,)) * 2 - 1
         self.position = nn.Parameter(sides * ANISOTROPIC_QUADRATIC.distance / math.sqrt(len(sides)))
-        self.scales = torch.tensor(ANISOTROPIC_QUADRATIC.curvatures).sqrt()
+        self.register_buffer("scales", torch.tensor(ANISOTROPIC_QUADRATIC.curvatures).sqrt())
 
     def forward(self, inputs: Tensor) -> Tensor:  # (batch, dimension)
         return self.scales * (self.position - inputs)

@@ -1,8 +1,9 @@
 """Price a sweep before it starts: updates as recorded, seconds as measured now."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from batchtime.design import pilot
 from batchtime.experiments import Experiment
 from batchtime.fit import fit_inverse_law
 from batchtime.records import FitError, RunRecord, total_cost
@@ -31,6 +32,11 @@ class Estimate:
     cpu_seconds: float
     missing_cpu_seconds: float
     at_most: bool
+
+    @property
+    def qualifier(self) -> str:
+        """What stands before the price in a sentence: "at most ", or nothing."""
+        return "at most " if self.at_most else ""
 
 
 def estimate(chosen: Experiment, recorded: Sequence[RunRecord]) -> Estimate:
@@ -65,6 +71,24 @@ def estimate(chosen: Experiment, recorded: Sequence[RunRecord]) -> Estimate:
         missing_cpu_seconds=sum(cost for spec, cost in costs.items() if spec not in done),
         at_most=not set(sizes) <= set(updates),
     )
+
+
+def estimate_pilot(chosen: Experiment, recorded: Sequence[RunRecord]) -> Estimate | None:
+    """Return what the first runs of a sweep to a stated precision are expected to cost; None where they are recorded.
+
+    Args:
+        chosen: The sweep.
+        recorded: Those of its runs that are recorded.
+
+    Raises:
+        DatasetError: If its data set cannot be had.
+    """
+    first = pilot(chosen)
+    if set(first) <= {record.spec for record in recorded}:
+        return None
+    sizes, seeds = {run.batch_size for run in first}, {run.seed for run in first}
+    part = replace(chosen.sweep, batch_sizes=tuple(sorted(sizes)), seeds=tuple(sorted(seeds)))
+    return estimate(replace(chosen, sweep=part), recorded)
 
 
 def _expected_updates(chosen: Experiment, recorded: Sequence[RunRecord]) -> dict[int, float]:

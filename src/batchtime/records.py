@@ -152,6 +152,9 @@ class Optimizer:
         check(valid, name="momentum", value=self.momentum, allowed=allowed)
 
 
+Device = Literal["cpu", "cuda"]
+"""What a run is trained on, as torch names it."""
+
 Sampling = Literal["with replacement", "epochs"]
 """How batches are drawn: each example anew from all, or from one random order of all after the other."""
 

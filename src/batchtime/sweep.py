@@ -14,8 +14,20 @@ from multiprocessing.connection import wait
 
 from batchtime.experiments import Experiment
 from batchtime.provenance import versions
-from batchtime.records import PROTOCOL_VERSION, BatchtimeError, Progress, RunRecord, RunSpec, SweepSpec, unwatched
+from batchtime.records import (
+    PROTOCOL_VERSION,
+    BatchtimeError,
+    Device,
+    Progress,
+    RunRecord,
+    RunSpec,
+    SweepSpec,
+    unwatched,
+)
 from batchtime.store import Store, writing
+
+GPU_SLOT = "GPU"
+"""The Dask resource of which a worker offers one for each run that its GPU has room for."""
 
 
 class SweepError(BatchtimeError):
@@ -35,6 +47,7 @@ def complete(
     store: Store,
     workers: int | None = None,
     executor: Executor | None = None,
+    device: Device = "cpu",
     progress: Progress = unwatched,
 ) -> list[RunRecord]:
     """Return the records of every run of a sweep, in the sweep's order, training those that are not recorded.
@@ -49,13 +62,22 @@ def complete(
         store: Where they are recorded.
         workers: Processes to train in, one thread each; None for one a processor.
         executor: Where to run instead, for instance on a `cluster`; it must be able to import this package.
+        device: What each worker trains on.
         progress: Called with the runs done and the runs of the sweep, first with what was recorded.
 
     Raises:
         SweepError: If a worker died, or is not fit for these runs.
         StoreError: If records cannot be read or written.
     """
-    return complete_runs(sweep.runs(), name=name, store=store, workers=workers, executor=executor, progress=progress)
+    return complete_runs(
+        sweep.runs(),
+        name=name,
+        store=store,
+        workers=workers,
+        executor=executor,
+        device=device,
+        progress=progress,
+    )
 
 
 def complete_runs(
@@ -65,6 +87,7 @@ def complete_runs(
     store: Store,
     workers: int | None = None,
     executor: Executor | None = None,
+    device: Device = "cpu",
     progress: Progress = unwatched,
 ) -> list[RunRecord]:
     """Return the records of some runs, in their order, as `complete` does those of a grid."""
@@ -77,7 +100,7 @@ def complete_runs(
         progress(done, total)
         expected = versions()
         with pool(workers) if executor is None else contextlib.nullcontext(executor) as running:
-            futures = [running.submit(train, spec, expected) for spec in missing]
+            futures = [running.submit(train, spec, expected, device) for spec in missing]
             try:
                 for future in as_completed(futures):
                     writer.append(_result(future))
@@ -111,23 +134,25 @@ def _records_of(runs: Sequence[RunSpec], found: Sequence[RunRecord]) -> list[Run
     return [by_spec[spec] for spec in runs if spec in by_spec]
 
 
-def train(spec: RunSpec, expected: Mapping[str, str] | None = None) -> RunRecord:
+def train(spec: RunSpec, expected: Mapping[str, str] | None = None, device: Device = "cpu") -> RunRecord:
     """Train one run in this process, with one thread, and alone: torch has one generator a process for all threads.
 
     Args:
         spec: The run.
         expected: Versions that the result depends on, where the run was asked for; None for whatever is here.
+        device: What to train on.
 
     Raises:
-        SweepError: If this process has others, for then its records would not be those of the others.
+        SweepError: If this process has others, for then its records would not be those of the others; or if it has no
+            such device.
     """
+    worker = f"the worker on {socket.gethostname()} (process {os.getpid()})"
     here = versions() | {"protocol": str(PROTOCOL_VERSION)}
     wanted = {**(expected or {}), "protocol": str(spec.setting.protocol_version)}
     differing = [
         f"{name} {here.get(name)} and not {version}" for name, version in wanted.items() if here.get(name) != version
     ]
     if differing:
-        worker = f"the worker on {socket.gethostname()} (process {os.getpid()})"
         raise SweepError(f"{worker} has {', '.join(differing)}; give every worker the same environment")
     with _alone:
         import torch
@@ -135,8 +160,10 @@ def train(spec: RunSpec, expected: Mapping[str, str] | None = None) -> RunRecord
         from batchtime.training import train_to_target
         from batchtime.workloads import build
 
+        if device == "cuda" and not torch.cuda.is_available():
+            raise SweepError(f"{worker} has no GPU that torch can use; start workers where one is, or use --device cpu")
         torch.set_num_threads(1)
-        return train_to_target(spec, build(spec.setting.workload))
+        return train_to_target(spec, build(spec.setting.workload), device=device)
 
 
 _alone = threading.Lock()
@@ -175,14 +202,17 @@ def pool(workers: int | None) -> Iterator[Executor]:
 
 
 @contextlib.contextmanager
-def cluster(address: str) -> Iterator[Executor]:
+def cluster(address: str, *, device: Device = "cpu") -> Iterator[Executor]:
     """Connect to the scheduler of a Dask cluster, whose workers then train the runs.
+
+    On GPUs a run goes to a worker with a free slot: one that was started with `--resources GPU=1`.
 
     A run whose worker dies is given to another worker. Workers need this package, the same version of it and of what
     its results depend on, and the data sets.
 
     Args:
         address: For instance "tcp://10.0.0.1:8786".
+        device: What the workers train on.
 
     Raises:
         SweepError: If nobody answers there, or Dask is not installed.
@@ -200,7 +230,13 @@ def cluster(address: str) -> Iterator[Executor]:
             f"no scheduler answers at {address}; start one with `dask scheduler`, or name its address"
         ) from error
     try:
-        yield client.get_executor()
+        if device == "cuda" and not any(
+            GPU_SLOT in w["resources"] for w in client.scheduler_info(-1)["workers"].values()
+        ):
+            raise SweepError(
+                f"no worker at {address} offers a GPU slot; start one with `dask worker {address} --resources GPU=1`"
+            )
+        yield client.get_executor(**({"resources": {GPU_SLOT: 1}} if device == "cuda" else {}))
     finally:
         client.close(timeout=_ANSWER_SECONDS)
 

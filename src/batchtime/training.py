@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from batchtime.datasets import Examples
 from batchtime.provenance import provenance
-from batchtime.records import Cost, Evaluations, Optimizer, RunRecord, RunSpec, Sampling
-from batchtime.workloads import Task
+from batchtime.records import Cost, Device, Evaluations, Optimizer, RunRecord, RunSpec, Sampling
+from batchtime.workloads import Task, on_device
 
 PLAIN = Optimizer()
 """SGD without momentum."""
@@ -41,22 +41,23 @@ class Stopwatch:
 
 
 def train_to_target(
-    spec: RunSpec, task: Task, *, stopwatch: Stopwatch | None = None, team: Team | None = None
+    spec: RunSpec, task: Task, *, stopwatch: Stopwatch | None = None, team: Team | None = None, device: Device = "cpu"
 ) -> RunRecord:
     """Train until the target is reached, the budget is spent or the loss is not finite.
 
-    The seed sets the initial weights and the order of the examples, the same for
-    every batch size: a run of batch size 2 M has seen after k updates what a run of batch size M has after 2 k.
+    The seed sets the initial weights and the order of the examples, the same for every batch size and device: a run of
+    batch size 2 M has seen after k updates what a run of batch size M has after 2 k.
 
     Args:
         spec: The run.
         task: What `workloads.build` returns for the run's workload.
         stopwatch: Takes the seconds of the updates, if given.
         team: The learners that train together, this process being one of them; None for one learner.
+        device: What to train on; the record names it. Sums are rounded otherwise on another one.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        return _train(spec, task, Stopwatch() if stopwatch is None else stopwatch, team)
+        return _train(spec, on_device(task, device), Stopwatch() if stopwatch is None else stopwatch, team)
 
 
 def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -> RunRecord:
@@ -109,7 +110,11 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
             evaluation_cpu_seconds=evaluating,
             examples=done * spec.batch_size,
         ),
-        provenance=provenance(threads=torch.get_num_threads(), examples_sha256=task.examples_sha256),
+        provenance=provenance(
+            threads=torch.get_num_threads(),
+            device=_name(task.train.targets.device),
+            examples_sha256=task.examples_sha256,
+        ),
         reports=reports,
     )
 
@@ -161,7 +166,7 @@ class Trainer:
         at_once = max(1, _DRAWS // self._batch_size)
         for first in range(0, count, at_once):
             for drawn in self._draw(min(at_once, count - first)):
-                batch = drawn if self._team is None else self._team.share(drawn)
+                batch = (drawn if self._team is None else self._team.share(drawn)).to(targets.device)
                 self.step(inputs.index_select(0, batch), targets.index_select(0, batch))
 
     def _draw(self, updates: int) -> Tensor:
@@ -189,6 +194,11 @@ class Trainer:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
         self._optimizer.step()
+
+
+def _name(device: torch.device) -> str:
+    """Return a device's name; of a GPU also its make, as records of different ones are not the same bit for bit."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 def _torch_optimizer(optimizer: Optimizer, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer | None:

@@ -23,7 +23,7 @@ from batchtime.datasets import (
 )
 from batchtime.europarl import bleu, load_europarl
 from batchtime.models import MODELS
-from batchtime.records import BatchtimeError, Source, Target, Workload, check
+from batchtime.records import BatchtimeError, Device, Source, Target, Workload, check
 from batchtime.store import datasets_folder
 
 Measure = Callable[[Tensor, Tensor], Tensor]
@@ -96,6 +96,22 @@ def build(workload: Workload) -> Task:
     metric = workload.target.metric
     check(metric in task.metrics, name="metric", value=metric, allowed=", ".join(task.metrics))
     return task
+
+
+def on_device(task: Task, device: Device) -> Task:
+    """Return a task with its examples and new models on a device; initial weights are drawn on the processor."""
+
+    def moved(examples: Examples) -> Examples:
+        return Examples(inputs=examples.inputs.to(device), targets=examples.targets.to(device))
+
+    model, report = task.model, task.report
+    return replace(
+        task,
+        model=lambda: model().to(device),
+        train=moved(task.train),
+        validation=moved(task.validation),
+        report=None if report is None else lambda trained: report(trained.to("cpu")),
+    )
 
 
 @functools.cache

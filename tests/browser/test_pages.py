@@ -28,6 +28,17 @@ CUT_OFF = """
 """
 
 
+# Bytes that a page waits for before it can draw anything: itself, its style sheets, and scripts that are not deferred.
+BEFORE_PAINT = """
+    performance.getEntriesByType("navigation")[0].decodedBodySize
+    + performance.getEntriesByType("resource")
+        .filter(entry => entry.renderBlockingStatus === "blocking")
+        .reduce((sum, entry) => sum + entry.decodedBodySize, 0)
+"""
+MOST_BEFORE_PAINT = 1_500_000
+MOST_MARKUP = 300_000  # bytes of a page beside its images
+
+
 @dataclass
 class Visit:
     """A page that was opened, and what it asked for and complained about."""
@@ -79,6 +90,28 @@ def test_a_page_loads_without_a_network_and_without_complaint(
     browser: Browser, server: str, name: str, *, served: bool
 ) -> None:
     seen = visit(browser, f"{server}/{name}" if served else (SITE / name).as_uri(), viewport=DESK)
+    assert (seen.outside, seen.complaints) == ([], [])
+    if served:
+        needed = seen.page.evaluate(BEFORE_PAINT)
+        assert (SITE / name).stat().st_size < needed <= MOST_BEFORE_PAINT
+    seen.page.context.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_markup_of_a_page_is_small(name: str) -> None:
+    assert (SITE / name).stat().st_size <= MOST_MARKUP
+
+
+@pytest.mark.parametrize("served", [True, False], ids=["served", "file"])
+def test_the_search_finds_what_a_reader_looks_for(browser: Browser, server: str, *, served: bool) -> None:
+    address = f"{server}/search.html" if served else (SITE / "search.html").as_uri()
+    seen = visit(browser, f"{address}?q=critical+batch+size", viewport=DESK)
+    seen.page.wait_for_selector("#search-results .search-summary:has-text('found')")
+    found = seen.page.locator("#search-results li a").evaluate_all("links => links.map(link => link.href)")
+    pages = {
+        link.split("#")[0].split("?")[0].rsplit("/html/", maxsplit=1)[-1].removeprefix(f"{server}/") for link in found
+    }
+    assert {"notation.html", "glossary.html"} <= pages
     assert (seen.outside, seen.complaints) == ([], [])
     seen.page.context.close()
 

@@ -111,7 +111,7 @@ def test_the_search_finds_what_a_reader_looks_for(browser: Browser, server: str,
     pages = {
         link.split("#")[0].split("?")[0].rsplit("/html/", maxsplit=1)[-1].removeprefix(f"{server}/") for link in found
     }
-    assert {"notation.html", "glossary.html"} <= pages
+    assert "glossary.html" in pages
     assert (seen.outside, seen.complaints) == ([], [])
     seen.page.context.close()
 

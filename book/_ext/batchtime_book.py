@@ -213,7 +213,7 @@ def mend_roles(
 
 
 def name_toggles(app: Sphinx, error: Exception | None) -> None:
-    """Give what unfolds a chapter in the table of contents a name to be read out; the theme gives it a drawing alone."""
+    """Give what unfolds a chapter in the table of contents a name to be read out; the theme gives it a drawing."""
     if error is None:
         for page in Path(app.outdir).rglob("*.html"):
             text = page.read_text(encoding="utf-8")

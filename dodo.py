@@ -159,6 +159,13 @@ PAGES = {
         ),
     ),
     "implications": Page(notebook="implications.md", data=(*RECORDED, *(f"timings/{name}.jsonl" for name in TASKS))),
+    "exercises-law": Page(notebook="exercises-law.md", data=RECORDED),
+    "exercises-seconds": Page(notebook="exercises-seconds.md", data=(MNIST_RUNS, "timings/mnist-lenet.jsonl")),
+    "exercises-theory": Page(notebook="exercises-theory.md", data=(MNIST_RUNS, "noise/mnist-lenet.jsonl")),
+    "exercises-practice": Page(
+        notebook="exercises-practice.md",
+        data=tuple(f"{kind}/{name}.jsonl" for kind in ("runs", "timings") for name in ("mnist-lenet", "europarl-gru")),
+    ),
 }
 
 

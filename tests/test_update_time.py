@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from batchtime.records import FitError, Interval, UpdateTiming
-from batchtime.update_time import fit_update_time
+from batchtime.update_time import fit_update_time, median_seconds
 
 
 def covers(interval: Interval, value: float) -> bool:
@@ -38,6 +38,11 @@ def test_a_time_per_update_is_recovered_from_its_own_values() -> None:
     assert fit.r2 == pytest.approx(1)
     assert fit.batch_sizes == (1, 10, 100, 1000)
     assert fit.warnings == ()
+
+
+def test_medians_are_of_all_durations_of_a_batch_size() -> None:
+    found = median_seconds([timing(64, [4, 5, 6]), timing(8, [1, 3]), timing(8, [2])])
+    assert list(found.items()) == [(8, 2), (64, 5)]
 
 
 def test_time_intervals_cover_the_truth() -> None:

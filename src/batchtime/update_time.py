@@ -84,6 +84,15 @@ def fit_update_time(timings: Sequence[UpdateTiming], *, allow_busy: bool = False
     )
 
 
+def median_seconds(timings: Sequence[UpdateTiming]) -> dict[int, float]:
+    """Return the median wall seconds of an update at each batch size, by increasing batch size.
+
+    Raises:
+        FitError: If there are fewer than two batch sizes, or a duration is not finite and more than 0.
+    """
+    return {size: float(np.median(walls)) for size, walls in _durations(timings).items()}
+
+
 def _positive(value: float) -> float | None:
     return float(value) if value > 0 else None
 

@@ -24,7 +24,7 @@ class control(nodes.Part, nodes.Element):  # noqa: N801 - a node is named as it 
 
 def open_control(translator: Any, node: nodes.Element) -> None:
     """Begin what the browser opens and closes, by mouse and by keyboard."""
-    translator.body.append(f'<details class="origin-of-figure"><summary>{node["title"]}</summary>\n')
+    translator.body.append(f'<details class="provenance"><summary>{node["title"]}</summary>\n')
 
 
 def close_control(translator: Any, _node: nodes.Element) -> None:

@@ -43,7 +43,7 @@ def published(root: Path, site: Path) -> dict[str, Facts]:
 def controls(site: Path) -> Iterator[tuple[Path, Tag, Tag]]:
     """Return each control of the site with its page and the image above it."""
     for page in sorted(site.rglob("*.html")):
-        for control in BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select(".origin-of-figure"):
+        for control in BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select(".provenance"):
             figure = control.find_previous_sibling()
             assert figure is not None, page.name
             image = figure if figure.name == "img" else figure.find("img")

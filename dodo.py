@@ -44,12 +44,16 @@ class Page:
         title: Heading of the page, where one notebook makes several; None for the notebook's own.
         parameters: What differs from the notebook's own defaults.
         data: Recorded files that it reads, below data/.
+        figures: Files of book/runs/figures that it writes and other pages show.
+        after: Pages that train runs which this one reads.
     """
 
     notebook: str
     title: str | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     data: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 MNIST_RUNS = "runs/mnist-lenet.jsonl"
@@ -159,6 +163,7 @@ PAGES = {
         ),
     ),
     "implications": Page(notebook="implications.md", data=(*RECORDED, *(f"timings/{name}.jsonl" for name in TASKS))),
+    "class": Page(notebook="class.md", after=("law-digits",)),
     "exercises-law": Page(notebook="exercises-law.md", data=RECORDED),
     "exercises-seconds": Page(notebook="exercises-seconds.md", data=(MNIST_RUNS, "timings/mnist-lenet.jsonl")),
     "exercises-theory": Page(notebook="exercises-theory.md", data=(MNIST_RUNS, "noise/mnist-lenet.jsonl")),
@@ -296,6 +301,9 @@ def task_page() -> Iterator[Task]:
             ],
             "uptodate": [config_changed({"parameters": page.parameters, "title": page.title}), (figures_whole, [name])],
             "targets": [str(RUNS / f"{name}.ipynb")],
+            "task_dep": [f"page:{earlier}" for earlier in page.after],
+            "uptodate": [config_changed({"parameters": page.parameters, "title": page.title})],
+            "targets": [str(RUNS / f"{name}.ipynb"), *(str(RUNS / "figures" / figure) for figure in page.figures)],
         }
 
 

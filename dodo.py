@@ -302,8 +302,6 @@ def task_page() -> Iterator[Task]:
             "uptodate": [config_changed({"parameters": page.parameters, "title": page.title}), (figures_whole, [name])],
             "targets": [str(RUNS / f"{name}.ipynb")],
             "task_dep": [f"page:{earlier}" for earlier in page.after],
-            "uptodate": [config_changed({"parameters": page.parameters, "title": page.title})],
-            "targets": [str(RUNS / f"{name}.ipynb"), *(str(RUNS / "figures" / figure) for figure in page.figures)],
         }
 
 

@@ -27,7 +27,7 @@ def test_cells_are_short_and_hold_no_logic(notebook: Path) -> None:
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_figure_has_a_caption_and_says_what_is_seen(notebook: Path) -> None:
     for cell in jupytext.read(notebook).cells:
-        if cell.cell_type == "code" and "plt.subplots" in cell.source:
+        if cell.cell_type == "code" and "figures.publish" in cell.source:
             assert cell.metadata["mystnb"]["figure"]["caption"].strip()
             assert len(cell.metadata["mystnb"]["image"]["alt"]) > 60
 

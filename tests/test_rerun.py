@@ -47,6 +47,16 @@ Target(metric="error", value=learning_rate)
 
 Formulas such as $N(M)$ are shown.
 """
+DRAWING = """
+```{code-cell} ipython3
+from matplotlib import pyplot as plt
+from batchtime import figures
+figure, axes = plt.subplots()
+axes.set(xlabel="x", ylabel="y")
+axes.plot([1, 2], [3, 4], label="points")
+figures.publish(figure, out_dir, "two points")
+```
+"""
 # Its kernel needs a moment to end: long enough to answer that it was interrupted.
 SLEEPING = """
 ```{code-cell} ipython3
@@ -103,6 +113,24 @@ def test_an_executed_notebook_says_how_to_make_it_again(notebook: Path, tmp_path
     assert made["command"] == ".venv/bin/batchtime rerun notebooks/small.md -p batch_sizes '[4]' --out my-run"
     assert made["seconds"] > 0
     assert str(tmp_path) not in output.read_text()
+
+
+def test_a_figure_is_told_with_what_it_was_made_of_and_the_command_that_makes_it_again(
+    notebook: Path, tmp_path: Path
+) -> None:
+    notebook.write_text(NOTEBOOK + DRAWING)
+    output = tmp_path / "out" / "small.ipynb"
+    rerun.execute(notebook, output, {"seeds": 3})
+    facts = json.loads((output.parent / "figures" / "two points.json").read_text())
+    for kind in ("svg", "csv"):
+        content = (output.parent / "figures" / f"two points.{kind}").read_bytes()
+        assert hashlib.sha256(content).hexdigest() == facts[f"{kind}_sha256"]
+    made = json.loads(output.read_text())["metadata"]["batchtime"]
+    assert made.pop("figures") == ["two points"]
+    assert made.items() <= facts.items()
+    assert facts["page"] == "small"
+    assert facts["command"].startswith(".venv/bin/batchtime rerun notebooks/small.md -p seeds 3 --out")
+    assert {"python", "numpy", "matplotlib", "torch"} <= set(facts["environment"]["versions"])
 
 
 def test_values_typed_on_a_command_line_become_numbers_lists_and_text() -> None:

@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup, Tag
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 _FOOTER = '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
-_DROPPED = "script, .headerlink, .prev-next-footer, .origin, details.provenance, button, iframe"
+_DROPPED = "script, .headerlink, .prev-next-footer, .origin, details.provenance, details.hide, button, iframe"
 _STYLE = """
 .printed-page { break-before: page; }
 .printed-page pre { white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -136,7 +136,7 @@ def print_book(site: Path, contents: Path, out: Path, *, title: str) -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             page = browser.new_page(color_scheme="light")
-            page.goto(page_file.as_uri(), wait_until="load", timeout=_TIMEOUT)
+            page.goto(page_file.resolve().as_uri(), wait_until="load", timeout=_TIMEOUT)
             page.wait_for_function("window.MathJax && window.MathJax.startup && true", timeout=_TIMEOUT)
             page.evaluate("window.MathJax.startup.promise")
             formulas, drawn = page.locator(".math").count(), page.locator(".math mjx-container svg").count()

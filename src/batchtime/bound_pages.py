@@ -15,6 +15,7 @@ from scipy.optimize import least_squares
 
 from batchtime.bounds import Certificate, LastIterate
 from batchtime.experiments import EXPERIMENTS, Experiment
+from batchtime.figures import note
 from batchtime.fit import MeanUpdates, fit_inverse_law, mean_updates
 from batchtime.margins import MARGINS, Case, Toy
 from batchtime.plots import FITTED, LEFT_OUT, MEASURED, PREDICTED, batch_size_axis, plain_log_axis
@@ -72,7 +73,7 @@ def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float]
     palette = sns.color_palette("viridis", len(batch_sizes))
     for colour, size in zip(palette, batch_sizes, strict=True):
         seen = [float(np.mean(toy.value(toy.iterates(n, rate, size)[0]))) for n in counts]
-        axes.plot(counts, seen, "o", color=colour, markersize=4)
+        axes.plot(counts, seen, "o", color=colour, markersize=4, label=f"_M = {number_text(size, 4)}, simulated")
         axes.plot(
             counts, [theorem.bound(n, size, rate) for n in counts], color=colour, label=f"M = {number_text(size, 4)}"
         )
@@ -436,8 +437,9 @@ def _scaling_row(axes: Sequence[Axes], series: Sequence[Series], *, x_label: str
     for place, one in zip(axes, series, strict=True):
         for x, y, (low, high) in zip(one.x, one.y, one.intervals or [(None, None)] * len(one.x), strict=True):
             if low is not None and high is not None:
-                place.plot([x, x], [low, high], color=MEASURED, linewidth=1.5)
-            place.plot([x], [y], "o", color=MEASURED, markersize=5)
+                note(place.plot([x, x], [low, high], color=MEASURED, linewidth=1.5)[0], {})
+            (point,) = place.plot([x], [y], "o", color=MEASURED, markersize=5, label=f"_{title}")
+            note(point, {"low": low, "high": high})
         if one.x:
             factor = math.exp(float(np.mean(np.log(one.y) - np.log(one.predicted))))
             place.plot(one.x, factor * np.array(one.predicted), color=PREDICTED, label="predicted form")

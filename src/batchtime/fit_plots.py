@@ -1,16 +1,20 @@
 """Drawings of the law under scrutiny, on axes that are given, in the looks of `plots`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from batchtime.comparisons import Arm
 from batchtime.diagnostics import Influence, Residual, ScatterParts, SpreadTest
+from batchtime.figures import note
 from batchtime.plots import FITTED, LEFT_OUT, MEASURED, SECOND, batch_size_axis
 from batchtime.records import StudyRecord
 from batchtime.rivals import Comparison
 from batchtime.simulation import ESTIMATORS, bias, design_text
+
+RESIDUAL_LABEL = "mean of the runs over law, less 1 (%)"
 
 
 def forest(axes: Axes, several: Sequence[Arm]) -> None:
@@ -21,11 +25,12 @@ def forest(axes: Axes, several: Sequence[Arm]) -> None:
         low, high = one.fit.intervals.critical_batch_size
         value = one.fit.law.critical_batch_size
         ends = (value / 8 if low is None else low, value * 8 if high is None else high)
-        axes.plot(ends, [row, row], color=FITTED, linewidth=2)
+        note(axes.plot(ends, [row, row], color=FITTED, linewidth=2)[0], {})
         for end, side, marker in ((ends[0], low, "<"), (ends[1], high, ">")):
             if side is None:
-                axes.plot(end, row, marker, color=FITTED)
-        axes.plot(value, row, "o", color=FITTED)
+                note(axes.plot(end, row, marker, color=FITTED)[0], {})
+        (place,) = axes.plot(value, row, "o", color=FITTED, label=f"_{one.label}")
+        note(place, {"low": low, "high": high})
     axes.set_yticks(range(len(shown)), [one.label for one in shown])
     axes.invert_yaxis()
     axes.margins(y=0.08)
@@ -38,7 +43,7 @@ def laws_over_means(axes: Axes, found: Comparison, *, at_most: int = 3) -> None:
     best = sorted(found.fitted, key=lambda one: one.aicc)[:at_most]
     laws = [one for one in best if one is not found.ours] + ([found.ours] if found.ours else [])
     sizes = np.array(found.batch_sizes)
-    axes.axhline(0, color="black", linewidth=1)
+    note(axes.axhline(0, color="black", linewidth=1), {})
     for one, colour, marker in zip(laws[::-1], (FITTED, MEASURED, SECOND, LEFT_OUT), "osD^", strict=False):
         axes.plot(sizes, 100 * np.array(one.errors), marker, linestyle="-", color=colour, label=one.law.name)
     batch_size_axis(axes)
@@ -67,7 +72,7 @@ def residuals(axes: Axes, found: Sequence[Residual], parts: ScatterParts | None)
             continue
         ends = np.array([[one.error if side is None else side for side in one.interval] for one in some]).T
         errors = np.array([one.error for one in some])
-        axes.errorbar(
+        bars = axes.errorbar(
             [one.batch_size for one in some],
             100 * errors,
             yerr=100 * np.abs(ends - errors),
@@ -77,20 +82,26 @@ def residuals(axes: Axes, found: Sequence[Residual], parts: ScatterParts | None)
             elinewidth=1,
             label=label,
         )
+        known = {"low": [one.interval[0] for one in some], "high": [one.interval[1] for one in some]}
+        note(bars, {side: [None if end is None else 100 * end for end in ends] for side, ends in known.items()})
     for one in found:
         if abs(100 * one.error) >= edge:
             height = float(np.copysign(0.92 * edge, one.error))
-            axes.plot(one.batch_size, height, "^" if one.error > 0 else "v", color=MEASURED, markerfacecolor="none")
+            marker = "^" if one.error > 0 else "v"
+            look: dict[str, Any] = {"color": MEASURED, "markerfacecolor": "none", "label": "_mean of runs not fitted"}
+            (arrow,) = axes.plot(one.batch_size, height, marker, **look)
+            note(arrow, {RESIDUAL_LABEL: 100 * one.error})
             axes.annotate(f" {100 * one.error:+.0f} %", (one.batch_size, height), va="center", fontsize="small")
     batch_size_axis(axes)
     axes.set_ylim(-edge, edge)
-    axes.set_ylabel("mean of the runs over law, less 1 (%)")
+    axes.set_ylabel(RESIDUAL_LABEL)
     axes.legend(fontsize="small", loc="lower right")
 
 
 def spreads(axes: Axes, found: SpreadTest) -> None:
     """Draw the spread of the runs at each batch size as a share of their mean: level if the error is multiplicative."""
-    axes.plot(found.batch_sizes, [100 * spread for spread in found.spreads], "o", color=MEASURED)
+    spreads = [100 * spread for spread in found.spreads]
+    axes.plot(found.batch_sizes, spreads, "o", color=MEASURED, label="runs at a batch size")
     together = float(np.sqrt(np.mean(np.square(found.spreads))))
     axes.axhline(100 * together, color=FITTED, label="root mean square")
     batch_size_axis(axes)
@@ -102,7 +113,7 @@ def spreads(axes: Axes, found: SpreadTest) -> None:
 def influence(axes: Axes, found: Sequence[Influence]) -> None:
     """Draw by how many percent the law changes without each batch size."""
     names = {"n_inf": "n_inf", "alpha": "alpha", "critical_batch_size": "alpha / n_inf"}
-    axes.axhline(0, color="black", linewidth=1)
+    note(axes.axhline(0, color="black", linewidth=1), {})
     for (name, label), colour, marker in zip(names.items(), (MEASURED, FITTED, SECOND), "osD", strict=True):
         heights = [100 * getattr(one, name) for one in found]
         axes.plot([one.batch_size for one in found], heights, marker, linestyle="-", color=colour, label=label)
@@ -113,11 +124,12 @@ def influence(axes: Axes, found: Sequence[Influence]) -> None:
 
 def biases(axes: Axes, studies: Sequence[StudyRecord], quantity: str) -> None:
     """Draw the median error of each estimator in percent of the truth, a row a design."""
-    axes.axvline(0, color="black", linewidth=1)
+    labels = [f"{design_text(one.design)}; CV {one.design.cv:.0%}" for one in studies]
+    note(axes.axvline(0, color="black", linewidth=1), {})
     for name, colour, marker in zip(ESTIMATORS, (LEFT_OUT, MEASURED, FITTED), "sDo", strict=True):
         errors = [100 * bias(one, name, quantity) / getattr(one.design.law, quantity) for one in studies]
-        axes.plot(errors, range(len(studies)), marker, color=colour, label=name)
-    labels = [f"{design_text(one.design)}; CV {one.design.cv:.0%}" for one in studies]
+        (marks,) = axes.plot(errors, range(len(studies)), marker, color=colour, label=name)
+        note(marks, {"design": labels})
     axes.set_yticks(range(len(studies)), labels, fontsize="small")
     axes.invert_yaxis()
     axes.set_xlabel("median estimate over truth, less 1 (%)")

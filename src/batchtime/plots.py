@@ -5,25 +5,25 @@ means the same everywhere: blue is measured, orange fitted, green predicted, gre
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from batchtime.comparisons import Arm, Tuned
+from batchtime.figures import note
 from batchtime.records import Array, InverseLaw, Observation, RunRecord
 
 _COLOURS = [tuple(colour) for colour in sns.color_palette("colorblind")]
 MEASURED, FITTED, PREDICTED, LEFT_OUT, SECOND = _COLOURS[0], _COLOURS[1], _COLOURS[2], _COLOURS[7], _COLOURS[4]
 CURVE_POINTS = 200
+M_LABEL = "batch size M (examples)"
 
 
 def use_style() -> None:
-    """Use the book's fonts, grid and deterministic output from now on, in this process."""
+    """Use the book's fonts, grid and sizes from now on, in this process."""
     plt.rcParams.update(
         {
             "axes.grid": True,
@@ -34,17 +34,8 @@ def use_style() -> None:
             "legend.frameon": False,
             "figure.constrained_layout.use": True,
             "figure.figsize": (7, 4.5),
-            "svg.hashsalt": "batchtime",
-            "savefig.dpi": 150,
         }
     )
-
-
-def save_figure(figure: Figure, folder: str | Path, name: str) -> None:
-    """Write a figure as `name`.svg, the same bytes for the same figure."""
-    path = Path(folder) / f"{name}.svg"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
 
 
 def batch_size_axis(axes: Axes) -> None:
@@ -53,7 +44,7 @@ def batch_size_axis(axes: Axes) -> None:
     axes.xaxis.set_major_locator(LogLocator(base=2, numticks=12))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlabel("batch size M (examples)")
+    axes.set_xlabel(M_LABEL)
 
 
 def plain_log_axis(axes: Axes, label: str) -> None:
@@ -77,26 +68,41 @@ def sideways(count: int) -> Array:
 
 def _runs(axes: Axes, observations: Sequence[Observation], colour: object, label: str) -> None:
     """Draw each run at the middle of its interval; one that did not reach the target as a triangle at its budget."""
-    sizes = sorted({seen.batch_size for seen in observations})
-    named: set[str] = set()
-    for size in sizes:
-        here = [seen for seen in observations if seen.batch_size == size]
-        spread = sideways(len(here))
-        for reached, marker, text in ((True, "o", label), (False, "^", f"{label}, not reached within its budget")):
-            chosen = [(k, seen) for k, seen in enumerate(here) if (seen.upper is not None) == reached]
-            if not chosen:
-                continue
-            axes.plot(
-                [size * spread[k] for k, _ in chosen],
-                [_middle(seen) for _, seen in chosen],
-                marker,
-                color=colour,
-                markersize=4,
-                alpha=0.6,
-                markeredgewidth=0,
-                label=None if text in named else text,
-            )
-            named.add(text)
+    by_size = {size: [seen for seen in observations if seen.batch_size == size] for size in _sizes(observations)}
+    placed = [
+        (size * factor, seen)
+        for size, here in by_size.items()
+        for factor, seen in zip(sideways(len(here)), here, strict=True)
+    ]
+    for reached, marker, text in ((True, "o", label), (False, "^", f"{label}, not reached within its budget")):
+        chosen = [(place, seen) for place, seen in placed if (seen.upper is not None) == reached]
+        if not chosen:
+            continue
+        (points,) = axes.plot(
+            [place for place, _ in chosen],
+            [_middle(seen) for _, seen in chosen],
+            marker,
+            color=colour,
+            markersize=4,
+            alpha=0.6,
+            markeredgewidth=0,
+            label=text,
+        )
+        note(points, _ends([seen for _, seen in chosen]))
+
+
+def _sizes(observations: Sequence[Observation]) -> list[float]:
+    return sorted({seen.batch_size for seen in observations})
+
+
+def _ends(observations: Sequence[Observation]) -> dict[str, list[float | None]]:
+    """Return what is known of each run: its place is the middle of an interval, spread sideways."""
+    return {
+        M_LABEL: [seen.batch_size for seen in observations],
+        "seed": [seen.seed for seen in observations],
+        "updates, more than": [seen.lower for seen in observations],
+        "updates, at most": [seen.upper for seen in observations],
+    }
 
 
 def _middle(seen: Observation) -> float:
@@ -150,7 +156,7 @@ def examples_against_batch_size(axes: Axes, *, fitted: Sequence[Observation], la
     sizes = np.linspace(0, max(seen.batch_size for seen in fitted), CURVE_POINTS)
     axes.plot(sizes, law.examples(sizes) / 1e3, color=FITTED, label="alpha + n_inf M")
     reached = [seen for seen in fitted if seen.upper is not None]
-    axes.plot(
+    (points,) = axes.plot(
         [seen.batch_size for seen in reached],
         [_middle(seen) * seen.batch_size / 1e3 for seen in reached],
         "o",
@@ -160,7 +166,8 @@ def examples_against_batch_size(axes: Axes, *, fitted: Sequence[Observation], la
         markeredgewidth=0,
         label="a run",
     )
-    axes.set_xlabel("batch size M (examples)")
+    note(points, _ends(reached))
+    axes.set_xlabel(M_LABEL)
     axes.set_ylabel("examples E to the target (thousands)")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize="small")
@@ -172,14 +179,15 @@ def learning_curves(axes: Axes, records: Sequence[RunRecord], batch_sizes: Seque
     palette = sns.color_palette("viridis", len(batch_sizes))
     for colour, size in zip(palette, batch_sizes, strict=True):
         for number, record in enumerate(record for record in records if record.batch_size == size):
-            axes.plot(
+            (curve,) = axes.plot(
                 record.evaluations.updates,
                 [np.nan if value is None else value for value in record.evaluations.metrics[target.metric]],
                 color=colour,
                 linewidth=0.8,
                 alpha=0.7,
-                label=f"M = {size}" if number == 0 else None,
+                label=f"M = {size}" if number == 0 else f"_M = {size}",
             )
+            note(curve, {M_LABEL: size, "seed": record.seed})
     axes.axhline(target.value, color="black", linestyle="--", linewidth=1, label=f"target {target.value:g}")
     axes.set_xscale("log")
     unit = {"error": " (fraction)", "loss": " (nats)"}.get(target.metric, "")
@@ -199,7 +207,7 @@ def outcome_map(axes: Axes, records: Sequence[RunRecord]) -> None:
     }
     for status, (marker, colour, label) in looks.items():
         some = [record for record in records if record.outcome.status == status]
-        axes.plot(
+        (marks,) = axes.plot(
             [sizes.index(record.batch_size) for record in some],
             [seeds.index(record.seed) for record in some],
             marker,
@@ -208,10 +216,11 @@ def outcome_map(axes: Axes, records: Sequence[RunRecord]) -> None:
             linestyle="",
             label=f"{label}: {len(some)} of {len(records)} runs",
         )
+        note(marks, {M_LABEL: [record.batch_size for record in some], "seed": [record.seed for record in some]})
     axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
     step = max(1, len(seeds) // 10)
     axes.set_yticks(range(0, len(seeds), step), [str(seed) for seed in seeds[::step]])
-    axes.set_xlabel("batch size M (examples)")
+    axes.set_xlabel(M_LABEL)
     axes.set_ylabel("seed")
     axes.margins(y=0.1)
     axes.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -232,7 +241,7 @@ def arms(axes: Axes, several: Sequence[Arm]) -> None:
                 continue
             low, high = (seen.mean if side is None else side for side in seen.interval)
             error = [[max(seen.mean - low, 0)], [0 if few else max(high - seen.mean, 0)]]
-            axes.errorbar(
+            bar = axes.errorbar(
                 seen.batch_size,
                 seen.mean,
                 yerr=error,
@@ -241,10 +250,18 @@ def arms(axes: Axes, several: Sequence[Arm]) -> None:
                 markersize=5,
                 markerfacecolor=colour if seen.batch_size in fitted else "none",
                 elinewidth=1,
+                label=f"_{one.label}",
             )
+            ends = dict(zip(("low", "high"), seen.interval, strict=True))
+            known: dict[str, object] = {
+                "runs": seen.n_runs,
+                "not reached": seen.n_censored,
+                "fitted": seen.batch_size in fitted,
+            }
+            note(bar, known | ends)
         if one.fit is not None:
             sizes = even_grid(one.fit.batch_sizes)
-            axes.plot(sizes, one.fit.law.updates(sizes), color=colour, linewidth=1)
+            axes.plot(sizes, one.fit.law.updates(sizes), color=colour, linewidth=1, label=f"_{one.label}, law")
     batch_size_axis(axes)
     plain_log_axis(axes, "mean updates N to the target")
     axes.legend(fontsize="small")
@@ -269,7 +286,10 @@ def law_against(
                 continue
             low, high = getattr(one.fit.intervals, name)
             error = [[value - (value if low is None else low)], [(value if high is None else high) - value]]
-            axes.errorbar(position, value, yerr=np.maximum(error, 0), fmt="o", color=FITTED, capsize=3)
+            bar = axes.errorbar(
+                position, value, yerr=np.maximum(error, 0), fmt="o", color=FITTED, capsize=3, label=f"_{one.label}"
+            )
+            note(bar, {"low": low, "high": high})
         if logarithmic:
             axes.set_xscale("log")
             axes.set_xticks(list(positions), [f"{position:g}" for position in positions], rotation=45)

@@ -13,15 +13,18 @@ ROOT = Path(__file__).resolve().parents[2]
 """Top of the checkout, or some other folder where the package is installed without one."""
 
 
-def provenance(*, threads: int, device: str = "cpu", examples_sha256: str | None = None) -> Provenance:
+def provenance(
+    *, threads: int, device: str = "cpu", examples_sha256: str | None = None, parts: tuple[str, ...] = ("src",)
+) -> Provenance:
     """Describe this code on this machine, now.
 
     Args:
         threads: Threads that each operation may use.
         device: Where the operations run, as torch names it.
         examples_sha256: Checksum of the examples that were used.
+        parts: Of the checkout, that the result depends on.
     """
-    commit, dirty = _checkout()
+    commit, dirty = _checkout(parts)
     return Provenance(
         commit=commit,
         dirty=dirty,
@@ -40,12 +43,12 @@ def versions() -> dict[str, str]:
 
 
 @functools.cache
-def _checkout() -> tuple[str | None, bool | None]:
-    """Return the commit of the checkout and whether its package differs from it; None where there is no checkout."""
+def _checkout(parts: tuple[str, ...]) -> tuple[str | None, bool | None]:
+    """Return the commit of the checkout and whether parts of it differ from it; None where there is no checkout."""
     git = ["git", "-C", str(ROOT)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changes = subprocess.run([*git, "status", "--porcelain", "src"], capture_output=True, text=True, check=True)
+        changes = subprocess.run([*git, "status", "--porcelain", *parts], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None, None
     return commit, changes.stdout != ""

@@ -6,6 +6,8 @@ its parameters are checked before a kernel starts, and what comes out appears un
 
 import ast
 import asyncio
+import hashlib
+import json
 import logging
 import re
 import shutil
@@ -15,12 +17,13 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from batchtime.provenance import ROOT
+from batchtime.provenance import ROOT, provenance
 from batchtime.records import BatchtimeError, ParameterError, check
 
 
@@ -94,8 +97,9 @@ def describe(notebook: Path) -> list[Parameter]:
 def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, title: str | None = None) -> None:
     """Execute a notebook with these parameters and write it, outputs included, to `output`.
 
-    Figures and tables go to a folder `figures` beside the output, unless the parameters say otherwise. The output keeps
-    in its metadata which notebook made it, with what, in how many seconds, and the command that does it again.
+    Figures go to a folder `figures` beside the output, unless the parameters say otherwise. The output keeps in its
+    metadata which notebook made it, with what, where and when, in how many seconds, and the command that does it again.
+    The same stands beside each figure, as `NAME.json`, with the checksums of what the figure consists of and draws.
 
     Args:
         notebook: Source, as text.
@@ -147,17 +151,38 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, t
         _present(node, title)
         name = _shown(notebook)
         options = "".join(f" -p {key} {quote(str(value))}" for key, value in parameters.items())
-        node.metadata["batchtime"] = {
+        made = {
             "notebook": name,
             "parameters": values,
             "seconds": time.perf_counter() - start,
             "command": f".venv/bin/batchtime rerun {name}{options} --out my-run",
+            **_environment(),
         }
+        figures = {figure["name"]: {**figure, "page": output.stem, **made} for figure in _published(node)}
+        for figure, facts in figures.items():
+            sidecar = ROOT / str(values["out_dir"]) / f"{figure}.json"
+            sidecar.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        node.metadata["batchtime"] = {**made, "figures": sorted(figures)}
         del node.metadata["papermill"]  # names of temporary files, and what stands above
         output.parent.mkdir(parents=True, exist_ok=True)
         partial = output.with_name(f".{output.name}.partial")
         nbformat.write(node, partial)
         partial.replace(output)
+
+
+def _environment() -> dict[str, object]:
+    """Return what a page is made with: commit, versions, the checksum of their list, machine, date."""
+    here = provenance(threads=1, parts=("src", "notebooks", "requirements.lock"))
+    drawing = {name: metadata.version(name) for name in ("scipy", "matplotlib")}
+    lock = ROOT / "requirements.lock"
+    known = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else None
+    return {"environment": asdict(replace(here, versions={**here.versions, **drawing})), "requirements_sha256": known}
+
+
+def _published(node: Any) -> list[dict[str, Any]]:
+    """Return what the cells of an executed notebook say of the figures that they published."""
+    outputs = (output for cell in node.cells for output in cell.get("outputs", []))
+    return [output.metadata["batchtime"] for output in outputs if "batchtime" in output.get("metadata", {})]
 
 
 def _present(node: Any, title: str | None) -> None:

@@ -7,6 +7,7 @@ and synced. A torn last line (a writer killed in the middle) is put aside when t
 import contextlib
 import csv
 import fcntl
+import hashlib
 import io
 import os
 import zlib
@@ -34,9 +35,32 @@ from batchtime.records import (
     UpdateTiming,
 )
 
-_R = TypeVar("_R")
 Record = RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord
+_R = TypeVar("_R")
+_K = TypeVar("_K", bound=Record)
 _MARK = b',"crc32":"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file that records were read from: its path in the data folder, what it held then, and who had recorded it.
+
+    `commits` are those of the code that made the records; `live` are records of this machine, not published ones.
+    """
+
+    file: str
+    sha256: str
+    records: int
+    commits: tuple[str, ...]
+    live: bool
+
+
+_SOURCES: dict[Path, Source] = {}
+
+
+def sources() -> list[Source]:
+    """Return the files that this process has read records from, as they were when it last read them."""
+    return [_SOURCES[path] for path in sorted(_SOURCES)]
 
 
 class StoreError(BatchtimeError):
@@ -117,7 +141,7 @@ class Store:
         tops = self._sources()[:1] if self.recording else self._sources()
         return [r for top in tops for r in _read(top / "noise" / f"{name}.jsonl", NoiseRecord)]
 
-    def _measured(self, kind: str, name: str, record: type[_R], *, own: bool) -> list[_R]:
+    def _measured(self, kind: str, name: str, record: type[_K], *, own: bool) -> list[_K]:
         """Return records of durations; those of two machines are never put together."""
         published, cached = self._sources()
         return _read((cached if own else published) / kind / f"{name}.jsonl", record)
@@ -249,16 +273,26 @@ def _put_torn_line_aside(path: Path, descriptor: int) -> None:
         os.ftruncate(descriptor, whole)
 
 
-def _read(path: Path, kind: type[_R]) -> list[_R]:
+def _read(path: Path, kind: type[_K]) -> list[_K]:
     """Return the records of one file, without a torn last line; nothing if there is no file."""
     if not path.exists():
         return []
     decoder = msgspec.json.Decoder(kind)
-    lines = path.read_bytes().split(b"\n")[:-1]
-    return [_decode(line, decoder, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    content = path.read_bytes()
+    lines = content.split(b"\n")[:-1]
+    found = [_decode(line, decoder, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    live = path.parent.parent.name == "cache"
+    _SOURCES[path] = Source(
+        file="/".join(("data", *path.parts[-3 if live else -2 :])),
+        sha256=hashlib.sha256(content).hexdigest(),
+        records=len(found),
+        commits=tuple(sorted({record.provenance.commit for record in found if record.provenance.commit})),
+        live=live,
+    )
+    return found
 
 
-def _decode(line: bytes, decoder: "msgspec.json.Decoder[_R]", place: str) -> _R:
+def _decode(line: bytes, decoder: "msgspec.json.Decoder[_K]", place: str) -> _K:
     head, _, tail = line.rpartition(_MARK)
     body = head + b"}"
     remedy = "restore the file from version control, or delete that line and run the sweep again"

@@ -1,6 +1,7 @@
 """Tables and phrases that the book shows, made from values."""
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -22,18 +23,30 @@ from batchtime.theory import Solvable
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> HTML:
-    """Return rows of text as a table of the page; on a phone each row of a wide one becomes a list of named cells."""
+    """Return rows of text as a table of the page; on a phone each row of a wide one becomes a list of named cells.
+
+    A column of numbers stands to the right, one of words to the left: what most of its cells start with decides.
+    """
     kind = "dataframe stacked" if len(columns) > _NARROW else "dataframe"
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    sides = [_side([row[place] for row in rows]) for place in range(len(columns))]
+    head = "".join(f'<th scope="col"{side}>{escape(name)}</th>' for name, side in zip(columns, sides, strict=True))
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td data-label="{escape(name)}">{escape(text)}</td>' for name, text in zip(columns, row, strict=True)
+            f'<td data-label="{escape(name)}"{side}>{escape(text)}</td>'
+            for name, side, text in zip(columns, sides, row, strict=True)
         )
         + "</tr>\n"
         for row in rows
     )
     return HTML(f'<table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>')
+
+
+def _side(cells: Sequence[str]) -> str:
+    """Return the attribute of a column's cells: a class for words, nothing for numbers."""
+    filled = [cell for cell in cells if cell]
+    numbers = [cell for cell in filled if re.match(r"[-+<>]?\s*\d", cell)]
+    return "" if len(numbers) > len(filled) / 2 else ' class="words"'
 
 
 _NARROW = 5  # columns that a phone has room for

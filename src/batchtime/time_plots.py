@@ -1,15 +1,18 @@
 """Drawings of seconds: the time per update, training time, whole runs against the clock, several learners."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from batchtime.figures import note
 from batchtime.plots import (
     CURVE_POINTS,
     FITTED,
     LEFT_OUT,
+    M_LABEL,
     MEASURED,
     PREDICTED,
     SECOND,
@@ -28,14 +31,16 @@ def update_time(axes: Axes, timings: Sequence[UpdateTiming], forms: Sequence[Tim
     """Draw every measured duration of an update against the batch size, their medians, and fitted forms."""
     sizes = even_grid([timing.batch_size for timing in timings])
     for timing in timings:
-        axes.plot(
+        (dots,) = axes.plot(
             timing.batch_size * sideways(len(timing.wall_seconds)),
             np.multiply(timing.wall_seconds, 1e3),
             ".",
             color=MEASURED,
             markersize=2,
             alpha=0.4,
+            label="_an update",
         )
+        note(dots, {M_LABEL: timing.batch_size})
     medians = [timing.seconds * 1e3 for timing in timings]
     axes.plot([t.batch_size for t in timings], medians, "o", color=MEASURED, markersize=5, label="median of an update")
     for colour, style, form in zip((FITTED, LEFT_OUT, PREDICTED, SECOND), ("-", ":", "-.", "--"), forms, strict=False):
@@ -66,9 +71,11 @@ def training_time(
         axes.plot(sizes, time.seconds(sizes), color=colour, label=name)
         low, high = (min(max(end, sizes[0]), sizes[-1]) for end in time.within(within))
         near = np.geomspace(low, high, CURVE_POINTS)
-        axes.plot(near, time.seconds(near), color=colour, linewidth=5, alpha=0.4, solid_capstyle="butt")
+        look: dict[str, Any] = {"color": colour, "linewidth": 5, "alpha": 0.4, "solid_capstyle": "butt"}
+        axes.plot(near, time.seconds(near), **look, label=f"_{name}, within {within:.0%} of the least time")
         if sizes[0] <= time.optimal_batch_size <= sizes[-1]:
-            axes.plot([time.optimal_batch_size], [time.least_seconds], "D", color=colour, markersize=7)
+            best = time.optimal_batch_size, time.least_seconds
+            axes.plot(*best, "D", color=colour, markersize=7, label=f"_{name}, optimal batch size")
     axes.plot([], [], "D", color="grey", label="optimal batch size")
     axes.plot([], [], color="grey", linewidth=5, alpha=0.4, label=f"within {within:.0%} of the least time")
     batch_size_axis(axes)
@@ -82,12 +89,17 @@ def against_the_clock(axes: Axes, time: TrainingTime, runs: Sequence[TimedRun], 
     axes.plot(sizes, time.seconds(sizes), color=PREDICTED, label="predicted, N(M) t(M)")
     for row in rows:
         low, high = (row.predicted if end is None else end for end in row.predicted_interval)
-        axes.vlines(row.batch_size, low, high, color=PREDICTED, linewidth=6, alpha=0.3)
+        look: dict[str, Any] = {"color": PREDICTED, "linewidth": 6, "alpha": 0.3}
+        bar = axes.vlines(row.batch_size, low, high, **look, label="_predicted mean of so many runs")
+        note(bar, dict(zip(("low", "high"), row.predicted_interval, strict=True)))
         here = [run for run in runs if run.batch_size == row.batch_size and run.upper_seconds is not None]
         middles = [(run.lower_seconds + (run.upper_seconds or run.lower_seconds)) / 2 for run in here]
-        axes.plot(row.batch_size * sideways(len(here)), middles, "o", color=MEASURED, markersize=4, alpha=0.5)
+        look = {"color": MEASURED, "markersize": 4, "alpha": 0.5}
+        (dots,) = axes.plot(row.batch_size * sideways(len(here)), middles, "o", **look, label="_a run by the clock")
+        note(dots, {M_LABEL: row.batch_size, "seed": [run.seed for run in here]})
         if row.measured is not None:
-            axes.plot([row.batch_size], [row.measured], "_", color=MEASURED, markersize=22, markeredgewidth=2)
+            look = {"color": MEASURED, "markersize": 22, "markeredgewidth": 2}
+            axes.plot([row.batch_size], [row.measured], "_", **look, label="_mean of the runs by the clock")
     axes.plot([], [], color=PREDICTED, linewidth=6, alpha=0.3, label="95 % interval of the mean of so many runs")
     axes.plot([], [], "o", color=MEASURED, markersize=4, label="a run by the clock")
     axes.plot([], [], "_", color=MEASURED, markersize=12, markeredgewidth=2, label="their mean")
@@ -130,7 +142,9 @@ def all_reduce(axes: Axes, together: LearnersRecord, network: Network) -> None:
     payloads = [timing.payload_bytes for timing in together.all_reduce]
     for timing in together.all_reduce:
         where = np.full(len(timing.seconds), timing.payload_bytes) * sideways(len(timing.seconds))
-        axes.plot(where, np.multiply(timing.seconds, 1e3), ".", color=MEASURED, markersize=3, alpha=0.4)
+        look: dict[str, Any] = {"color": MEASURED, "markersize": 3, "alpha": 0.4, "label": "_an all-reduce"}
+        (dots,) = axes.plot(where, np.multiply(timing.seconds, 1e3), ".", **look)
+        note(dots, {"bytes": timing.payload_bytes})
     axes.plot(payloads, [t.median_seconds * 1e3 for t in together.all_reduce], "o", color=MEASURED, label="median")
     grid = even_grid(payloads)
     fitted = [network.all_reduce.seconds(together.learners, payload) * 1e3 for payload in grid]
@@ -162,7 +176,7 @@ def scaling(axes: Axes, time: TrainingTime, network: Network, *, most: int, meas
         axes.plot(counts, [seconds(time, count, network) for count in counts], style, color=colour, label=label)
     axes.plot(list(measured), list(measured.values()), "D", color="black", label="optimal, from measured t(M, L)")
     if len(counts) > len(measured):
-        axes.axvspan(max(measured, default=1) * 1.4, counts[-1], color=LEFT_OUT, alpha=0.12)
+        note(axes.axvspan(max(measured, default=1) * 1.4, counts[-1], color=LEFT_OUT, alpha=0.12), {})
         axes.text(counts[-1], 1, "projection ", ha="right", va="top", transform=axes.get_xaxis_transform())
     axes.set_xscale("log", base=2)
     axes.set_xticks(counts[::2], [f"{count:,}" for count in counts[::2]])
@@ -188,7 +202,7 @@ def epoch_and_training(axes: Axes, times: Mapping[str, TrainingTime], batch_size
     sizes = even_grid(batch_sizes)
     for colour, (label, time) in zip(sns.color_palette("colorblind", len(times)), times.items(), strict=True):
         epoch = time.update_time.seconds(sizes) / sizes
-        axes.plot(sizes, epoch / epoch.min(), "--", color=colour, linewidth=1)
+        axes.plot(sizes, epoch / epoch.min(), "--", color=colour, linewidth=1, label=f"_{label}, an epoch")
         axes.plot(sizes, time.seconds(sizes) / time.least_seconds, color=colour, label=label)
     axes.plot([], [], color="grey", label="training time over the least")
     axes.plot([], [], "--", color="grey", linewidth=1, label="time of an epoch over its least")
@@ -215,13 +229,15 @@ def noise_panel(
         place = np.array(record.updates) / record.updates[-1]
         values, lows, highs = np.array(points).T
         errors = np.clip([values - lows, highs - values], 0, None)
-        axes.errorbar(place, values, yerr=errors, fmt="o-", color=colour, markersize=3, linewidth=1, capsize=2)
+        look: dict[str, Any] = {"fmt": "o-", "color": colour, "markersize": 3, "linewidth": 1, "capsize": 2}
+        bars = axes.errorbar(place, values, yerr=errors, **look, label="_noise scale")
+        note(bars, {"seed": record.seed, "low": lows, "high": highs})
     axes.plot([], [], "o-", color=MEASURED, label="tr S / |G|^2, one line a seed, 95 %")
     for colour, style, (label, (value, low, high)) in zip(
         (FITTED, PREDICTED, SECOND), ("-", "--", ":"), marks.items(), strict=False
     ):
         axes.axhline(value, color=colour, linestyle=style, label=label)
-        axes.axhspan(low, high, color=colour, alpha=0.15)
+        axes.axhspan(low, high, color=colour, alpha=0.15, label=f"_{label}, 95 %")
     axes.set_xlabel("updates, as a fraction of those to the target")
     plain_log_axis(axes, "examples")
     axes.legend(fontsize="small")

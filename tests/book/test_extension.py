@@ -5,8 +5,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-NOTEBOOK = {
+NOTEBOOK: dict[str, Any] = {
     "nbformat": 4,
     "nbformat_minor": 5,
     "metadata": {"batchtime": {"notebook": "notebooks/law.md", "seconds": 3.2, "command": "batchtime rerun law"}},
@@ -29,12 +30,17 @@ NOTEBOOK = {
 }
 
 
-def build(tree: Path, root: Path, prose: str) -> subprocess.CompletedProcess[str]:
-    """Render a book of one page, with the real configuration."""
+def build(
+    tree: Path, root: Path, prose: str, *, notebook: dict[str, Any] = NOTEBOOK, shown: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Render a book of one page, and of its notebook's if that is to be shown, with the real configuration."""
     (tree / "book" / "runs").mkdir(parents=True)
-    (tree / "book" / "runs" / "law.ipynb").write_text(json.dumps(NOTEBOOK))
+    (tree / "notebooks").mkdir()
+    (tree / "notebooks" / "law.md").write_text("# The law\n")
+    (tree / "book" / "runs" / "law.ipynb").write_text(json.dumps(notebook))
     (tree / "book" / "index.md").write_text(f"# A page\n\n{prose}\n")
-    (tree / "book" / "_toc.yml").write_text("format: jb-book\nroot: index\n")
+    chapters = "chapters:\n  - file: runs/law\n" if shown else ""
+    (tree / "book" / "_toc.yml").write_text(f"format: jb-book\nroot: index\n{chapters}")
     (tree / "book" / "references.bib").write_text("")
     for folder in ("_ext", "_assets"):
         shutil.copytree(root / "book" / folder, tree / "book" / folder)

@@ -1,0 +1,37 @@
+"""The README says what the book says: its numbers are those of the executed pages, and its figure is theirs."""
+
+import sys
+from pathlib import Path
+
+
+def glued(root: Path, page: str) -> dict[str, object]:
+    """Return what the notebook of a page glued."""
+    sys.path.insert(0, str(root / "book" / "_ext"))
+    import batchtime_book
+
+    return batchtime_book.glued(root / "book" / "runs" / f"{page}.ipynb")
+
+
+def test_the_readme_gives_the_numbers_of_the_book(root: Path, site: Path) -> None:  # noqa: ARG001 - the pages are run
+    text = (root / "README.md").read_text(encoding="utf-8")
+    time = glued(root, "training-time-mnist-lenet")
+    within = [
+        f"{glued(root, f'law-{name}')['deviation']:.1%}"
+        for name in ("europarl-gru", "cifar10-cnn", "mnist-lenet", "cifar100-cnn")
+    ]
+    expected = [
+        f"the optimum is {time['optimum']:.1f} examples (95 % interval {time['optimum_interval']})",
+        f"from {time['low']:.0f} to {time['high']:.0f} costs at most 5 % more",
+        f"stand {time['near_error']:+.1%} off runs by the clock near the optimum, and {time['worst']:.0%} off at",
+        "The law is within {} of the means on Europarl, {} on CIFAR-10, {} on MNIST and {} on CIFAR-100".format(
+            *within
+        ),
+    ]
+    assert [sentence for sentence in expected if sentence not in text] == []
+
+
+def test_the_figure_of_the_readme_is_the_one_of_the_book(root: Path, site: Path) -> None:  # noqa: ARG001 - as above
+    shown = root / "book" / "_assets" / "seconds-mnist.svg"
+    assert shown.name in (root / "README.md").read_text(encoding="utf-8")
+    made = root / "book" / "runs" / "figures" / "clock-mnist-lenet.svg"
+    assert shown.read_bytes() == made.read_bytes(), f"copy {made.name} to {shown}"

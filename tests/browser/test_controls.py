@@ -1,0 +1,92 @@
+"""The control at each figure as a reader uses it: by keyboard, from a file, on a phone, in the dark."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
+CONTROL = "details.provenance"
+DESK = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+# A page of prose, one of recorded runs, one that is trained in the build, one with the most files.
+SHOWN = ("index.html", "runs/law-mnist-lenet.html", "runs/law-digits.html", "runs/rivals.html")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Start a browser."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+def opened(browser: Browser, name: str, *, viewport: dict[str, int] = DESK, scheme: str = "light") -> Page:
+    """Open a page from its file."""
+    page = browser.new_context(viewport=viewport, color_scheme=scheme).new_page()  # type: ignore[arg-type]
+    page.goto((SITE / name).as_uri())
+    page.wait_for_load_state("networkidle")
+    return page
+
+
+@pytest.mark.usefixtures("site")
+def test_a_control_is_closed_until_it_is_opened_by_the_keyboard(browser: Browser) -> None:
+    page = opened(browser, "index.html")
+    control = page.locator(CONTROL).first
+    assert control.get_attribute("open") is None
+    assert not control.locator("pre").is_visible()
+    summary = control.locator("summary")
+    for _ in range(300):
+        page.keyboard.press("Tab")
+        if summary.evaluate("node => node === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    assert control.locator("pre").is_visible()
+    assert "batchtime rerun" in control.inner_text()
+    page.keyboard.press("Space")
+    assert not control.locator("pre").is_visible()
+    page.context.close()
+
+
+@pytest.mark.usefixtures("site")
+def test_the_table_of_a_figure_is_downloaded_also_from_a_page_that_is_a_file(browser: Browser, tmp_path: Path) -> None:
+    page = opened(browser, "index.html")
+    control = page.locator(CONTROL).first
+    control.locator("summary").click()
+    with page.expect_download() as waiting:
+        control.locator("a.download", has_text="CSV").click()
+    name = control.locator("summary code").inner_text()
+    waiting.value.save_as(tmp_path / "table.csv")
+    assert waiting.value.suggested_filename == f"{name}.csv"
+    published = SITE.parents[1] / "book" / "runs" / "figures" / f"{name}.csv"
+    assert (tmp_path / "table.csv").read_bytes() == published.read_bytes()
+    page.context.close()
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_an_open_control_is_accessible_and_fits(
+    browser: Browser, name: str, viewport: dict[str, int], scheme: str
+) -> None:
+    page = opened(browser, name, viewport=viewport, scheme=scheme)
+    assert page.locator(CONTROL).count() >= 1
+    page.evaluate(f"document.querySelectorAll('{CONTROL}').forEach(one => {{ one.open = true }})")
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+    found = Axe().run(page, options={"runOnly": tags}).response["violations"]
+    assert [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    page.context.close()
+
+
+@pytest.mark.usefixtures("site")
+def test_paper_shows_the_figures_and_no_control_that_cannot_be_opened_there(browser: Browser) -> None:
+    page = opened(browser, "index.html")
+    page.emulate_media(media="print")
+    assert not page.locator(CONTROL).first.is_visible()
+    assert page.locator("article img").first.is_visible()
+    page.context.close()

@@ -38,5 +38,6 @@ revealjs_script_conf = {
     "transition": "none",
     "controlsTutorial": False,
 }
+html_favicon = "../book/_assets/favicon.svg"
 html_show_sourcelink = False
 html_copy_source = False

@@ -2,18 +2,21 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from batchtime import cli
+from batchtime import classroom, cli
 from batchtime.class_pool import BATCH_SIZES, pool, read_class, share, width
 from batchtime.classroom import rehearse, tell
-from batchtime.records import FitError, Observation, StudentResult, StudyDesign
+from batchtime.clock import ClockError
+from batchtime.records import FitError, Observation, RunSpec, StudentResult, StudyDesign, TimedRun, TimingRecord
 from batchtime.simulation import simulate
-from batchtime.store import Store, StoreError, read_observations, read_student, write_student
+from batchtime.store import Store, StoreError, Writer, read_observations, read_student, write_student
+from batchtime.update_time import BUSY
 
 from .test_cli import complaint
 
@@ -236,3 +239,36 @@ def test_a_rehearsal_shows_what_a_student_sees_and_leaves_nothing_behind(tmp_pat
     assert seen.result.student == 5
     assert 0 < seen.seconds < 180  # what is promised of a laptop
     assert set(tmp_path.iterdir()) == before
+
+
+def test_a_disturbed_measurement_is_made_again_and_in_the_end_taken_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[float] = []
+    asked: list[float] = []
+
+    def timing(*arguments: object, **options: object) -> TimingRecord:
+        record = real_timing(*arguments, **options)  # type: ignore[arg-type]
+        made.append((1.5, 1.3, 1.7, 1.4)[len(made)])
+        return replace(
+            record,
+            timings=tuple(
+                replace(one, cpu_seconds=tuple(wall / made[-1] for wall in one.wall_seconds)) for one in record.timings
+            ),
+        )
+
+    def disturbed(specs: Sequence[RunSpec], *, writer: Writer, most_wall_over_cpu: float) -> list[TimedRun]:
+        asked.append(most_wall_over_cpu)
+        if most_wall_over_cpu < np.inf:
+            raise ClockError("others were running")
+        return real_runs(specs, writer=writer, most_wall_over_cpu=most_wall_over_cpu)
+
+    real_timing, real_runs = classroom.time_updates, classroom.time_runs
+    monkeypatch.setattr(classroom, "time_updates", timing)
+    monkeypatch.setattr(classroom, "time_runs", disturbed)
+    story = tell(4, store=Store(tmp_path))
+    assert made == [1.5, 1.3, 1.7, 1.4]
+    assert Store(tmp_path).latest_timing("class-4", own=True).wall_over_cpu == pytest.approx(1.3)
+    assert asked == [BUSY] * 4 + [np.inf]
+    assert story.clocked.n_runs == 5
+    assert "other programs ran beside" in story.text()

@@ -11,7 +11,7 @@ BOOK = Path(__file__).parents[1] / "book"
 PLANS = {45: BOOK / "teach" / "lesson-45.md", 90: BOOK / "teach" / "lesson-90.md"}
 SLIDES = Path(__file__).parents[1] / "slides" / "index.md"
 TEACHING = [*sorted((BOOK / "teach").glob("*.md")), SLIDES, Path(__file__).parents[1] / "notebooks" / "class.md"]
-ROW = re.compile(r"^\| (\d+) \| ([^|]+) \| ([^|]*)\|$", re.MULTILINE)
+ROW = re.compile(r"^\| (\d+) \| (\d+) \| ([^|]+) \| ([^|]*)\|$", re.MULTILINE)
 
 
 def sections(plan: Path) -> dict[str, str]:
@@ -23,17 +23,19 @@ def sections(plan: Path) -> dict[str, str]:
 @pytest.mark.parametrize("minutes", PLANS)
 def test_the_minutes_of_a_plan_add_up(minutes: int) -> None:
     rows = ROW.findall(PLANS[minutes].read_text(encoding="utf-8"))
-    assert sum(int(row[0]) for row in rows) == minutes
+    starts, lengths = ([int(row[column]) for row in rows] for column in (0, 1))
+    assert starts == [sum(lengths[:place]) for place in range(len(rows))]
+    assert sum(lengths) == minutes
     assert len(rows) >= 8
 
 
 @pytest.mark.parametrize("minutes", PLANS)
 def test_each_part_of_a_plan_is_described_in_its_order_and_names_slides_that_exist(minutes: int) -> None:
     rows = ROW.findall(PLANS[minutes].read_text(encoding="utf-8"))
-    assert [row[1] for row in rows] == list(sections(PLANS[minutes]))
+    assert [row[2] for row in rows] == list(sections(PLANS[minutes]))
     assert min(len(text) for text in sections(PLANS[minutes]).values()) > 20
     count = len(re.findall(r"^##? ", SLIDES.read_text(encoding="utf-8"), re.MULTILINE))
-    named = [int(number) for row in rows for number in re.findall(r"\d+", row[2])]
+    named = [int(number) for row in rows for number in re.findall(r"\d+", row[3])]
     assert named == sorted(named)
     assert 1 <= min(named) <= max(named) == count
 

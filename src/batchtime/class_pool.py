@@ -57,7 +57,7 @@ class Story:
         found: Law and time per update, put together.
         clocked: Predicted training time beside whole runs by the clock, near the optimum.
         cpu: The student's machine.
-        wall_over_cpu: Of its updates, at the batch size where it is largest.
+        wall_over_cpu: The largest, of its updates and of its runs by the clock.
     """
 
     result: StudentResult
@@ -75,8 +75,8 @@ class Story:
             f"Student {self.result.student}: the whole story on handwritten digits, with seed {self.result.student}",
             "",
             "UPDATES: one run at each batch size",
-            "  batch size" + "".join(f"{run.batch_size:7g}" for run in runs),
-            "  updates   " + "".join(_updates(run).rjust(7) for run in runs),
+            "  batch size   updates",
+            *(f"  {run.batch_size:10g}{_updates(run):>10}" for run in runs),
             f"  your law is N(M) = {number_text(fit.law.n_inf)} + {number_text(fit.law.alpha)} / M:",
             f"  never fewer than {number_text(fit.law.n_inf)} updates ({interval_words(fit.intervals.n_inf)}),",
             (
@@ -177,13 +177,12 @@ class ClassFit:
         lines = [
             f"{count} students, {self.together.n_runs} runs ({self.together.n_censored} censored), each student a seed",
             f"  the class's law is N(M) = {number_text(law.n_inf)} + {number_text(law.alpha)} / M",
-            f"  {'':20}{'class':>7}  {'95 % interval':18}{'students alone':18}",
         ]
         for quantity, unit in QUANTITIES.items():
-            interval = interval_words(getattr(self.together.intervals, quantity)).removeprefix("95 % interval ")
+            interval = interval_words(getattr(self.together.intervals, quantity))
             alone = " to ".join(map(number_text, self.spread(quantity)))
             value = number_text(float(getattr(law, quantity)))
-            lines.append(f"  {quantity:20}{value:>7}  {interval:18}{alone:18}{unit}")
+            lines.append(f"  {quantity}: {value} {unit} ({interval}); students alone say {alone}")
         factor = self.narrowing("critical_batch_size")
         said = "an interval is open" if factor is None else f"{factor:.1f} times"
         lines += [

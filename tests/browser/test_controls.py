@@ -84,6 +84,20 @@ def test_an_open_control_is_accessible_and_fits(
 
 
 @pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_figure_takes_the_width_of_a_phone_and_is_turned_round_in_the_dark(browser: Browser, name: str) -> None:
+    looks = {}
+    for scheme in ("light", "dark"):
+        page = opened(browser, name, viewport=PHONE, scheme=scheme)
+        image = page.locator("article figure img").first
+        assert image.evaluate("node => node.getBoundingClientRect().width") >= 350
+        looks[scheme] = image.evaluate("node => getComputedStyle(node).filter")
+        assert image.evaluate("node => getComputedStyle(node).backgroundColor") in {"rgba(0, 0, 0, 0)", "transparent"}
+        page.context.close()
+    assert looks == {"light": "none", "dark": "invert(0.93) hue-rotate(180deg)"}
+
+
+@pytest.mark.usefixtures("site")
 def test_paper_shows_the_figures_and_no_control_that_cannot_be_opened_there(browser: Browser) -> None:
     page = opened(browser, "index.html")
     page.emulate_media(media="print")

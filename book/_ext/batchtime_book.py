@@ -72,7 +72,7 @@ class Number(SphinxRole):
         if len(parts) != 3:
             raise ValueError("write page:name:format, for example law-digits:n_inf:.0f")
         page, name, form = parts
-        notebook = Path(self.env.srcdir) / "runs" / f"{page}.ipynb"
+        notebook = Path(self.env.srcdir) / self.env.config.batchtime_runs / f"{page}.ipynb"
         self.env.note_dependency(str(notebook))
         values = glued(notebook)
         if name not in values:
@@ -237,6 +237,7 @@ def take_mathjax(_app: Sphinx, config: Config) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
+    app.add_config_value("batchtime_runs", "runs", "env")  # where executed notebooks lie, from the source folder
     app.add_role("num", Number())
     app.add_directive("executed", Executed)
     app.connect("config-inited", take_mathjax)

@@ -213,7 +213,7 @@ def _add_teaching(verb: Callable[..., _Verb], *parents: _Verb) -> None:
         "class",
         _class,
         "tell the whole story on digits with a student's own seed, or pool what all students of a class found",
-        "batchtime class --student 7 --out results, and then batchtime class --pool results/*.csv",
+        "batchtime class --student 7 --out results, then batchtime class --pool results/student-7.csv",
         *parents,
     )
     task = lesson.add_mutually_exclusive_group(required=True)

@@ -28,6 +28,7 @@ from doit.tools import config_changed
 ROOT = Path(__file__).parent
 RUNS = Path("book/runs")
 SITE = Path("_build/html")
+SLIDES = SITE / "slides"
 ARCHIVE = "batchtime-book"
 COLAB = Path("_build/colab")
 TITLE = "Batch size and training time"
@@ -44,12 +45,16 @@ class Page:
         title: Heading of the page, where one notebook makes several; None for the notebook's own.
         parameters: What differs from the notebook's own defaults.
         data: Recorded files that it reads, below data/.
+        figures: Files of book/runs/figures that it writes and other pages show.
+        after: Pages that train runs which this one reads.
     """
 
     notebook: str
     title: str | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     data: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 MNIST_RUNS = "runs/mnist-lenet.jsonl"
@@ -159,6 +164,7 @@ PAGES = {
         ),
     ),
     "implications": Page(notebook="implications.md", data=(*RECORDED, *(f"timings/{name}.jsonl" for name in TASKS))),
+    "class": Page(notebook="class.md", after=("law-digits",)),
     "exercises-law": Page(notebook="exercises-law.md", data=RECORDED),
     "exercises-seconds": Page(notebook="exercises-seconds.md", data=(MNIST_RUNS, "timings/mnist-lenet.jsonl")),
     "exercises-theory": Page(notebook="exercises-theory.md", data=(MNIST_RUNS, "noise/mnist-lenet.jsonl")),
@@ -296,6 +302,7 @@ def task_page() -> Iterator[Task]:
             ],
             "uptodate": [config_changed({"parameters": page.parameters, "title": page.title}), (figures_whole, [name])],
             "targets": [str(RUNS / f"{name}.ipynb")],
+            "task_dep": [f"page:{earlier}" for earlier in page.after],
         }
 
 
@@ -333,6 +340,32 @@ def task_site() -> Task:
     }
 
 
+def render_slides() -> TaskFailed | None:
+    """Render the slides, any warning being an error; return that it failed, if it did."""
+    command = [str(Path(sys.executable).with_name("sphinx-build")), "-b", "revealjs", "-d", "_build/slides", "-E"]
+    built = subprocess.run([*command, "-W", "-n", "--keep-going", "-q", "slides", str(SLIDES)], check=False)
+    for unused in ("**/*.map", "**/*.scss", "_static/revealjs/plugin/[!n]*/*"):  # half of the folder
+        for path in SLIDES.glob(unused):
+            path.unlink()
+    return TaskFailed("the warnings above are errors in the slides") if built.returncode else None
+
+
+def task_slides() -> Task:
+    """Render the slides beside the book, which is rendered first: it clears its folder."""
+    return {
+        "doc": f"render the slides into {SLIDES}",
+        "actions": [render_slides],
+        "file_dep": [
+            "requirements.lock",
+            "book/_ext/batchtime_book.py",
+            *files("slides"),
+            *(str(RUNS / f"{name}.ipynb") for name in PAGES),
+        ],
+        "task_dep": ["site"],
+        "targets": [str(SLIDES / "index.html")],
+    }
+
+
 def pack_site() -> None:
     """Pack the site into one file, which opens anywhere without a server."""
     shutil.make_archive(f"_build/{ARCHIVE}", "zip", root_dir=SITE.parent, base_dir=SITE.name)
@@ -344,8 +377,8 @@ def task_zip() -> Task:
     return {
         "doc": f"pack the book into {target}",
         "actions": [pack_site],
-        "file_dep": [str(SITE / "index.html"), *rendered_from()],
-        "task_dep": ["site"],
+        "file_dep": [str(SITE / "index.html"), str(SLIDES / "index.html"), *rendered_from()],
+        "task_dep": ["site", "slides"],
         "targets": [target],
     }
 
@@ -401,7 +434,7 @@ def task_pdf() -> Task:
 
 def task_book() -> Task:
     """Everything that `make book` makes."""
-    return {"actions": None, "task_dep": ["page", "site"]}
+    return {"actions": None, "task_dep": ["page", "site", "slides"]}
 
 
 def task_test() -> Task:
@@ -427,7 +460,7 @@ def task_test() -> Task:
         ],
         "file_dep": [
             *(str(path) for path in sorted(Path().iterdir()) if path.is_file() and path.name != ".doit.json"),
-            *files("src", "book", "notebooks", "data", "tests", "benchmarks", ".ci"),
+            *files("src", "book", "slides", "notebooks", "data", "tests", "benchmarks", ".ci"),
             *(str(RUNS / f"{name}.ipynb") for name in PAGES),
             str(SITE / "index.html"),
         ],

@@ -7,6 +7,7 @@ from pathlib import Path
 import jupytext
 import pytest
 
+# Those in notebooks/exercises are for learners, who write functions: the rules for the book's own cells are not theirs.
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.md"))
 
 

@@ -191,6 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_argument("--gradient-bytes", type=float, default=0.0, metavar="BYTES", help="of one gradient")
     _add_changes(recommend)
 
+    _add_teaching(verb, data)
+
     rerun = verb(
         "rerun",
         _rerun,
@@ -203,6 +205,21 @@ def _parser() -> argparse.ArgumentParser:
     rerun.add_argument("--out", type=Path, metavar="FOLDER", help="where the notebook and its page are written")
     rerun.add_argument("--list", action="store_true", help="list the parameters with type and default; run nothing")
     return parser
+
+
+def _add_teaching(verb: Callable[..., _Verb], *parents: _Verb) -> None:
+    """Add what a class does together."""
+    lesson = verb(
+        "class",
+        _class,
+        "tell the whole story on digits with a student's own seed, or pool what all students of a class found",
+        "batchtime class --student 7 --out results, then batchtime class --pool results/student-7.csv",
+        *parents,
+    )
+    task = lesson.add_mutually_exclusive_group(required=True)
+    task.add_argument("--student", type=_count, metavar="N", help="number of the student, and seed of the runs")
+    task.add_argument("--pool", type=Path, nargs="+", metavar="FILE.csv", help="what students wrote: one law from all")
+    lesson.add_argument("--out", type=Path, metavar="FOLDER", help="where student-N.csv is written (default: results)")
 
 
 def _add_measurements(verb: Callable[..., _Verb], *parents: _Verb) -> None:
@@ -616,17 +633,13 @@ def _time(options: argparse.Namespace) -> Result:
     )
 
 
-CLOCKED_SEEDS = 1000
-"""First seed of runs with the clock running: no sweep has it, so that the law has not seen them."""
-
-
 def _clock(options: argparse.Namespace) -> Result:
     from batchtime.clock import ClockError, time_runs
     from batchtime.experiments import experiment
     from batchtime.records import RunSpec
     from batchtime.store import writing
     from batchtime.sweep import recorded
-    from batchtime.training_time import against_the_clock, clocked_batch_sizes, of_experiment
+    from batchtime.training_time import CLOCKED_SEEDS, against_the_clock, clocked_batch_sizes, of_experiment
     from batchtime.update_time import BUSY
 
     store = _store(options)
@@ -886,6 +899,56 @@ def _recommendation_lines(one: "Recommendation") -> list[str]:
         f"{learners}: batch size {one.batch_size} (95 % interval {low} to {high}), {near:.4g} to {far:.4g} within 5 %",
         f"  {one.predicted_seconds:.3g} s to the target; the runs behind this cost {one.pilot_seconds:.3g} s",
     ]
+
+
+def _class(options: argparse.Namespace) -> Result:
+    from batchtime.records import check
+
+    if options.pool is not None:
+        from batchtime.class_pool import QUANTITIES, pool, read_class
+
+        for name in ("out", "data"):
+            value = getattr(options, name)
+            check(value is None, name=f"--{name}", value=value, allowed="nothing beside --pool")
+        fit = pool(read_class(options.pool))
+        return {
+            "students": sorted(fit.alone),
+            "n_runs": fit.together.n_runs,
+            "n_censored": fit.together.n_censored,
+            **{name: _finite(getattr(fit.together.law, name)) for name in QUANTITIES},
+            "intervals": {name: getattr(fit.together.intervals, name) for name in QUANTITIES},
+            "narrowing": {name: fit.narrowing(name) for name in QUANTITIES},
+            "holding": {name: fit.holding(name) for name in QUANTITIES},
+            "optima": fit.optima,
+            "warnings": fit.together.warnings,
+        }, fit.text()
+
+    from batchtime.classroom import tell
+    from batchtime.store import write_student
+
+    story = tell(options.student, store=_store(options), progress=_bar(f"student {options.student}"))
+    path = (options.out or Path("results")) / f"student-{options.student}.csv"
+    write_student(path, story.result)
+    law, found, clocked = story.found.law_fit, story.found, story.clocked
+    return {
+        "student": options.student,
+        "n_inf": _finite(law.law.n_inf),
+        "alpha": _finite(law.law.alpha),
+        "critical_batch_size": _finite(law.law.critical_batch_size),
+        "intervals": {
+            "n_inf": law.intervals.n_inf,
+            "alpha": law.intervals.alpha,
+            "critical_batch_size": law.intervals.critical_batch_size,
+            "optimal_batch_size": found.optimal_batch_size,
+            "predicted_seconds": clocked.predicted_interval,
+        },
+        "optimal_batch_size": _finite(found.time.optimal_batch_size),
+        "clocked_batch_size": clocked.batch_size,
+        "predicted_seconds": clocked.predicted,
+        "measured_seconds": clocked.measured,
+        "wall_over_cpu": story.wall_over_cpu,
+        "file": str(path),
+    }, f"{story.text()}\n\nfor the class: {path}"
 
 
 def _without_infinities(value: object) -> Any:

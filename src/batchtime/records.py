@@ -402,6 +402,30 @@ class Observation:
         return self.upper is None
 
 
+LARGEST_STUDENT = 999
+"""Of a class: seeds from 1,000 on are those of runs by the clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentResult:
+    """What one student of a class measured.
+
+    Args:
+        student: Number, which is the seed of the student's runs.
+        observations: One run at each of some batch sizes.
+        seconds: By batch size the median seconds of an update on the student's machine.
+    """
+
+    student: int
+    observations: tuple[Observation, ...]
+    seconds: Mapping[int, float]
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are no student's."""
+        allowed = f"a whole number from 1 to {LARGEST_STUDENT}"
+        check(1 <= self.student <= LARGEST_STUDENT, name="student", value=self.student, allowed=allowed)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InverseLaw:
     """Mean updates to the target N(M) = n_inf + alpha / M.

@@ -20,12 +20,15 @@ import msgspec
 
 from batchtime.provenance import ROOT
 from batchtime.records import (
+    LARGEST_STUDENT,
+    PROTOCOL_VERSION,
     BatchtimeError,
     ConstantsRecord,
     LearnersRecord,
     NoiseRecord,
     Observation,
     RunRecord,
+    StudentResult,
     StudyRecord,
     TimedRun,
     TimingRecord,
@@ -339,6 +342,56 @@ def read_timings(path: Path) -> list[UpdateTiming]:
     ]
 
 
+def write_student(path: Path, result: StudentResult) -> None:
+    """Write what a student measured as a CSV file, which `read_student` reads; a file of that name is replaced.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_STUDENT_COLUMNS)
+    for run in result.observations:
+        size = int(run.batch_size)
+        updates = run.lower if run.upper is None else run.upper
+        lower = "" if updates == run.lower else f"{run.lower:g}"
+        censored = str(run.censored).lower()
+        table.writerow([PROTOCOL_VERSION, result.student, size, f"{updates:g}", lower, censored, result.seconds[size]])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.getvalue(), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}; name another folder") from error
+
+
+def read_student(path: Path) -> StudentResult:
+    """Read what a student measured.
+
+    Raises:
+        StoreError: If the file is of another version or a cell cannot be used; the message names the line, the column
+            and the value.
+    """
+    observations: dict[float, Observation] = {}
+    seconds: dict[int, float] = {}
+    students: set[int] = set()
+    for row, place in _rows(path, _STUDENT_COLUMNS):
+        cells = _Cells(row, place, _STUDENT_COLUMNS)
+        if (version := cells.required("protocol", int)) != PROTOCOL_VERSION:
+            raise StoreError(
+                f"{place} is of protocol version {version}, and this program's is {PROTOCOL_VERSION}; let everybody "
+                "use one version and make the file again"
+            )
+        student, size = cells.required("student", int), cells.required("batch_size", int)
+        students.add(student)
+        if student > LARGEST_STUDENT or len(students) > 1:
+            raise cells.bad("student")
+        if size in seconds:
+            raise cells.bad("batch_size")
+        observations[size] = _observation({name: row[name] for name in _RUN_COLUMNS if name in row}, place, student)
+        seconds[size] = cells.required("seconds", float)
+    return StudentResult(student=students.pop(), observations=tuple(observations.values()), seconds=seconds)
+
+
 def _rows(path: Path, columns: Mapping[str, str]) -> list[tuple[dict[str, str], str]]:
     """Return the rows of a table that are not empty, each with the words for where it stands."""
     needed = [name for name, allowed in columns.items() if "empty" not in allowed]
@@ -363,7 +416,7 @@ def _check_header(path: Path, names: list[str], columns: Mapping[str, str], need
         header = ",".join(names)
         remedy = "separate cells with commas" if ";" in header or "\t" in header else f"allowed: {', '.join(columns)}"
         problem = f"lacks column {missing[0]}" if missing else f"has unknown or repeated columns {unknown or names}"
-        raise StoreError(f"{path} {problem} in its header {header!r}; {remedy} (the first two are needed)")
+        raise StoreError(f"{path} {problem} in its header {header!r}; {remedy} (needed: {', '.join(needed)})")
 
 
 _RUN_COLUMNS = {
@@ -372,6 +425,15 @@ _RUN_COLUMNS = {
     "seed": "a whole number, or empty",
     "updates_lower": "a number at least 0 and less than updates, or empty",
     "censored": "true, false or empty",
+}
+_STUDENT_COLUMNS = {
+    "protocol": "a whole number more than 0",
+    "student": f"a whole number from 1 to {LARGEST_STUDENT}, the same in every line",
+    "batch_size": "a whole number more than 0, each once",
+    "updates": _RUN_COLUMNS["updates"],
+    "updates_lower": _RUN_COLUMNS["updates_lower"],
+    "censored": _RUN_COLUMNS["censored"],
+    "seconds": "a number more than 0",
 }
 _TIMING_COLUMNS = {
     "batch_size": "a whole number more than 0",
@@ -414,10 +476,11 @@ class _Cells:
         )
 
 
-def _observation(row: dict[str, str], place: str) -> Observation:
+def _observation(row: dict[str, str], place: str, student: int | None = None) -> Observation:
     cells = _Cells(row, place, _RUN_COLUMNS)
     batch_size, updates = cells.required("batch_size", float), cells.required("updates", float)
-    lower, seed, censored = cells.read("updates_lower", float), cells.read("seed", int), cells.read("censored", bool)
+    lower, censored = cells.read("updates_lower", float), cells.read("censored", bool)
+    seed = cells.read("seed", int) if student is None else student
     if censored:
         return Observation(batch_size=batch_size, lower=updates, upper=None, seed=seed)
     if lower is not None and lower >= updates:

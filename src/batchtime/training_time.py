@@ -27,6 +27,9 @@ from batchtime.scatter import f_point
 from batchtime.store import Store
 from batchtime.update_time import BentTime, TimeForm, choose_form
 
+CLOCKED_SEEDS = 1000
+"""First seed of runs with the clock running: no sweep has it, so that the law has not seen them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingTimeFit:
@@ -147,7 +150,11 @@ class Clocked:
 
 
 def against_the_clock(
-    observations: Sequence[Observation], timings: Sequence[UpdateTiming], runs: Sequence[TimedRun]
+    observations: Sequence[Observation],
+    timings: Sequence[UpdateTiming],
+    runs: Sequence[TimedRun],
+    *,
+    allow_busy: bool = False,
 ) -> tuple[Clocked, ...]:
     """Hold the training time that runs and timings predict against whole runs with the clock running.
 
@@ -155,13 +162,14 @@ def against_the_clock(
         observations: What the law is fitted to.
         timings: Single updates.
         runs: Timed runs, of other seeds than the observations.
+        allow_busy: Whether to go on although the machine was busy while its updates were timed.
 
     Raises:
         FitError: If runs or timings do not determine their law, or no runs were timed.
     """
     if not runs:
         raise FitError("0 timed runs; time some with `batchtime clock`")
-    found = fit_training_time(observations, timings)
+    found = fit_training_time(observations, timings, allow_busy=allow_busy)
     line = found.time.update_time
     sizes = np.array(sorted({timing.batch_size for timing in timings}), dtype=np.float64)
     medians = np.array([np.median([t.seconds for t in timings if t.batch_size == size]) for size in sizes])

@@ -1,5 +1,6 @@
 """The rendered book is whole: every page of the table of contents, every link, anchor, image and formula script."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -43,6 +44,13 @@ def test_every_page_of_the_table_of_contents_is_rendered_with_one_title(
     for name in names:
         # Outside of the article the theme repeats the title, for print alone.
         assert len(pages[(site / f"{name}.html").resolve()].select("article h1")) == 1, name
+
+
+def test_every_module_of_the_package_is_documented_once(root: Path) -> None:
+    modules = sorted(path.stem for path in (root / "src" / "batchtime").glob("*.py") if path.stem != "__init__")
+    pages = [path.read_text(encoding="utf-8") for path in (root / "book" / "api").glob("*.md")]
+    documented = [name for page in pages for name in re.findall(r"automodule:: batchtime\.(\w+)", page)]
+    assert sorted([*documented, "cli"]) == modules  # the command line has a page of its own
 
 
 def test_every_link_leads_to_a_file_and_an_anchor_that_exist(pages: dict[Path, BeautifulSoup]) -> None:

@@ -125,7 +125,7 @@ def _runs(axes: Axes, observations: Sequence[Observation], colour: str, mark: st
             marker,
             color=colour,
             markersize=4,
-            alpha=0.6,
+            alpha=0.75,
             markeredgewidth=0,
             label=text,
         )

@@ -49,7 +49,7 @@ def test_every_run_stands_in_the_table_with_its_seed_and_its_interval_and_not_wh
         for row in of_series(rows, "a run")
     ]
     assert told == [(seen.batch_size, seen.seed, seen.lower, seen.upper) for seen in RUNS]
-    lost = of_series(rows, "a run left out of the fit, not reached within its budget")
+    lost = of_series(rows, "a run left out of the fit, budget spent first")
     assert [(row["updates, more than"], row["updates, at most"]) for row in lost] == [("5000", "")] * 2
 
 

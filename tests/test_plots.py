@@ -1,16 +1,18 @@
-"""Promises of the figures: every run is drawn, axes are named, the same figure gives the same bytes."""
+"""Promises of the figures: every run is drawn, axes are named, colours can be told apart by everybody."""
 
 from dataclasses import replace
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 
 from batchtime import plots
 from batchtime.comparisons import Arm, Tuned, arm
 from batchtime.experiments import experiment
-from batchtime.records import InverseLaw, Observation, Outcome, RunRecord
+from batchtime.records import Array, InverseLaw, Observation, Outcome, RunRecord
 
 from .builders import markers, record, runs_on
 
@@ -27,7 +29,7 @@ def test_every_run_is_drawn_also_one_that_did_not_reach_its_target(axes: Axes) -
     plots.updates_against_batch_size(axes, fitted=RUNS, law=LAW, left_out=LOST)
     assert markers(axes) == len(RUNS) + len(LOST)
     labels = axes.get_legend_handles_labels()[1]
-    assert "a run left out of the fit, not reached within its budget" in labels
+    assert "a run left out of the fit, budget spent first" in labels
     assert len(labels) == len(set(labels))
 
 
@@ -115,3 +117,86 @@ def test_the_best_step_sizes_are_drawn_and_hollow_at_the_edge(axes: Axes) -> Non
     counts = {str(line.get_markerfacecolor()): len(line.get_xdata()) for line in axes.lines}
     assert counts.pop("none") == 2
     assert list(counts.values()) == [1]
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1: how linear RGB looks to people without one kind of cone.
+SIGHT = {
+    "all cones": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+}
+TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+WHITE_XYZ = (0.95047, 1, 1.08883)
+TURN_HUE = np.array([[-0.574, 1.430, 0.144], [0.426, 0.430, 0.144], [0.426, 1.430, -0.856]])  # hue-rotate(180deg)
+
+
+def linear(colour: Array) -> Array:
+    """Return a colour of sRGB as amounts of light."""
+    return np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+
+
+def in_the_dark(colour: Array) -> Array:
+    """Return a colour as book.css shows it in dark mode: invert(0.93) hue-rotate(180deg)."""
+    return np.clip(TURN_HUE @ (0.93 * (1 - colour) + 0.07 * colour), 0, 1)
+
+
+def lab(colour: Array, sight: Array) -> Array:
+    """Return a colour in CIE 1976 L*a*b*, as it is seen."""
+    xyz = TO_XYZ @ np.clip(sight @ linear(colour), 0, 1) / WHITE_XYZ
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def contrast(one: Array, other: Array) -> float:
+    """Return the contrast of two colours as the accessibility guidelines define it."""
+    dark, light = sorted(float(TO_XYZ[1] @ linear(colour)) for colour in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_colours_are_told_apart_by_everybody_and_stand_out_from_the_ground(*, dark: bool) -> None:
+    shown = [in_the_dark(np.array(to_rgb(colour))) if dark else np.array(to_rgb(colour)) for colour in plots.COLOURS]
+    ground = in_the_dark(np.ones(3)) if dark else np.ones(3)
+    assert min(contrast(colour, ground) for colour in shown) >= 3
+    for name, sight in SIGHT.items():
+        seen = [lab(colour, sight) for colour in shown]
+        apart = [float(np.linalg.norm(a - b)) for k, a in enumerate(seen) for b in seen[:k]]
+        assert min(apart) >= 25, name
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_shades_stand_out_from_the_ground_and_neighbours_from_each_other(*, dark: bool) -> None:
+    for count in (1, 3, 5):
+        shown = [in_the_dark(np.array(one[:3])) if dark else np.array(one[:3]) for one in plots.shades(count)]
+        ground = in_the_dark(np.ones(3)) if dark else np.ones(3)
+        assert min(contrast(colour, ground) for colour in shown) >= 3
+        for name, sight in SIGHT.items():
+            seen = [lab(colour, sight) for colour in shown]
+            apart = [float(np.linalg.norm(a - b)) for a, b in zip(seen[1:], seen, strict=False)]
+            assert min(apart, default=10) >= 9, name  # close ones are told by their marks as well
+
+
+def test_no_text_is_smaller_than_a_phone_can_show() -> None:
+    with mpl.rc_context():
+        plots.use_style()
+        sizes = [mpl.rcParams[f"{name}size"] for name in ("legend.font", "xtick.label", "ytick.label", "font.")]
+        assert isinstance(mpl.rcParams["axes.labelsize"], str)  # relative to the font's
+        inches = mpl.rcParams["figure.figsize"][0]
+    shown = 350 / (96 * inches)  # of a page that is 390 pixels wide
+    assert min(sizes) * 96 / 72 * shown >= 9
+
+
+def test_a_legend_lies_above_its_panel_and_covers_nothing(axes: Axes) -> None:
+    plots.use_style()
+    plots.updates_against_batch_size(axes, fitted=RUNS, law=LAW, left_out=LOST)
+    axes.figure.canvas.draw()
+    legend = axes.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().y0 >= axes.get_window_extent().y1 - 1
+    plt.rcdefaults()

@@ -575,12 +575,13 @@ window.batchtimeCalculator = (() => {
       names = head < 0 ? [] : cells(lines[head]);
     const missing = known.slice(0, 2).find((name) => !names.includes(name)),
       unknown = names.filter((name) => !known.includes(name));
-    if (missing || unknown.length)
+    if (missing || unknown.length || new Set(names).size < names.length) {
+      const wrong = `has unknown or repeated columns ['${(unknown.length ? unknown : names).join("', '")}']`;
+      const remedy = names.join().includes(";") ? "separate cells with commas" : `allowed: ${known.join(", ")}`;
       throw Error(
-        `the table ${missing ? `lacks column ${missing}` : `has unknown columns ${unknown.join(", ")}`} in its header '${names.join(",")}'; ${
-          names.join().includes(";") ? "separate cells with commas" : `allowed: ${known.join(", ")}`
-        } (the first two are needed)`,
+        `the table ${missing ? `lacks column ${missing}` : wrong} in its header '${names.join()}'; ${remedy} (needed: batch_size, updates)`,
       );
+    }
     const runs = lines
       .map((line, j) => [cells(line), j + 1])
       .slice(head + 1)

@@ -51,8 +51,16 @@ def add_controls(app: Sphinx, doctree: nodes.document) -> None:
         facts = facts_of(app, page, image)
         if facts is None:
             continue
-        shown = image.parent if isinstance(image.parent, nodes.figure) else image
+        shown = enclosing_figure(image) or image
         shown.parent.insert(shown.parent.index(shown) + 1, control_of(app, facts))
+
+
+def enclosing_figure(image: nodes.image) -> nodes.figure | None:
+    """Return the figure that an image is part of, also where a notebook's output lies between them."""
+    above = image.parent
+    while above is not None and not isinstance(above, nodes.figure):
+        above = above.parent
+    return above
 
 
 def facts_of(app: Sphinx, page: Path, image: nodes.image) -> Facts | None:

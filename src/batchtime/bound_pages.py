@@ -5,9 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import seaborn as sns
 from IPython.display import HTML
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -18,7 +16,19 @@ from batchtime.experiments import EXPERIMENTS, Experiment
 from batchtime.figures import note
 from batchtime.fit import MeanUpdates, fit_inverse_law, mean_updates
 from batchtime.margins import MARGINS, Case, Toy
-from batchtime.plots import FITTED, LEFT_OUT, MEASURED, PREDICTED, batch_size_axis, plain_log_axis
+from batchtime.plots import (
+    COLOURS,
+    FITTED,
+    LEFT_OUT,
+    MARKS,
+    MEASURED,
+    PREDICTED,
+    batch_size_axis,
+    legend,
+    panels,
+    plain_log_axis,
+    shades,
+)
 from batchtime.records import Array, FitError, Interval, InverseLaw, LawFit, LearningRate, RunRecord, Target
 from batchtime.store import Store
 from batchtime.sweep import recorded
@@ -47,15 +57,16 @@ def certified_updates(axes: Axes, theorem: Certificate, *, rate: float, necessar
         sizes, first_order.updates(sizes), color=MEASURED, linestyle=":", label="the same, to first order in 1 / M"
     )
     axes.axvline(pole, color=MEASURED, linewidth=0.8, linestyle="--", label=f"its pole, M = {pole:.3g}")
-    axes.plot(sizes, harmonic.updates(sizes), color=FITTED, label="harmonic step: an exact law")
-    axes.plot(
-        sizes, [theorem.best(float(size))[1] for size in sizes], color=PREDICTED, label="best step for each batch size"
-    )
+    axes.plot(sizes, harmonic.updates(sizes), "--", color=FITTED, label="harmonic step: an exact law")
+    best = [theorem.best(float(size))[1] for size in sizes]
+    axes.plot(sizes, best, "-.", color=PREDICTED, label="best step for each batch size")
     if necessary is not None:
-        axes.plot(sizes, necessary.updates(sizes), color=LEFT_OUT, label="necessary, whatever the step size")
+        axes.plot(
+            sizes, necessary.updates(sizes), linewidth=3, color=LEFT_OUT, label="necessary, whatever the step size"
+        )
     batch_size_axis(axes)
     plain_log_axis(axes, "updates N")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float], updates: int) -> None:
@@ -70,10 +81,9 @@ def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float]
     """
     theorem = LastIterate(constants=toy.constants)
     counts = sorted({round(k) for k in np.linspace(0, updates, 25)})
-    palette = sns.color_palette("viridis", len(batch_sizes))
-    for colour, size in zip(palette, batch_sizes, strict=True):
+    for colour, mark, size in zip(shades(len(batch_sizes)), MARKS, batch_sizes, strict=False):
         seen = [float(np.mean(toy.value(toy.iterates(n, rate, size)[0]))) for n in counts]
-        axes.plot(counts, seen, "o", color=colour, markersize=4, label=f"_M = {number_text(size, 4)}, simulated")
+        axes.plot(counts, seen, mark, color=colour, markersize=4, label=f"_M = {number_text(size, 4)}, simulated")
         axes.plot(
             counts, [theorem.bound(n, size, rate) for n in counts], color=colour, label=f"M = {number_text(size, 4)}"
         )
@@ -81,7 +91,7 @@ def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float]
     axes.plot([], [], "o", color="grey", label="mean of simulated runs")
     plain_log_axis(axes, "mean gap")
     axes.set_xlabel("updates")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def margins_table(case: Case) -> HTML:
@@ -194,7 +204,7 @@ def certified_and_measured(
     )
     batch_size_axis(axes)
     plain_log_axis(axes, "updates N to the target")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def rates_table(arms: Sequence["Arm"], theorem: LastIterate) -> HTML:
@@ -424,35 +434,38 @@ def _series(
 
 
 def scaling_figure(rows: Mapping[str, Sequence[Series]], *, x_label: str) -> Figure:
-    """Return a figure with a row for each task that has two points or more, and a panel for each quantity."""
+    """Return a figure with a panel for each quantity, and in each of them the tasks that have two points or more."""
     shown = {task: series for task, series in rows.items() if any(len(one.x) >= 2 for one in series)}
-    columns = max(len(series) for series in shown.values())
-    figure, axes = plt.subplots(len(shown), columns, figsize=(10, 3.2 * len(shown)), squeeze=False)
-    for row, (task, series) in zip(axes, shown.items(), strict=True):
-        _scaling_row(row, series, x_label=x_label, title=task)
-    return figure
-
-
-def _scaling_row(axes: Sequence[Axes], series: Sequence[Series], *, x_label: str, title: str) -> None:
-    for place, one in zip(axes, series, strict=True):
-        for x, y, (low, high) in zip(one.x, one.y, one.intervals or [(None, None)] * len(one.x), strict=True):
-            if low is not None and high is not None:
-                note(place.plot([x, x], [low, high], color=MEASURED, linewidth=1.5)[0], {})
-            (point,) = place.plot([x], [y], "o", color=MEASURED, markersize=5, label=f"_{title}")
-            note(point, {"low": low, "high": high})
-        if one.x:
-            factor = math.exp(float(np.mean(np.log(one.y) - np.log(one.predicted))))
-            place.plot(one.x, factor * np.array(one.predicted), color=PREDICTED, label="predicted form")
-            place.legend(fontsize="small")
-        else:
-            place.text(0.5, 0.5, "none was seen", transform=place.transAxes, ha="center", va="center")
+    names = list(dict.fromkeys(one.name for series in shown.values() for one in series))
+    figure, axes = panels(len(names))
+    for place, name in zip(axes, names, strict=True):
+        for look, (task, series) in zip(zip(COLOURS, MARKS, strict=False), shown.items(), strict=False):
+            for one in series:
+                if one.name == name and one.x:
+                    _scaling_points(place, one, task, *look)
         place.set_xscale("log")
         place.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0)))
         place.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         place.xaxis.set_minor_formatter(NullFormatter())
         place.set_xlabel(x_label)
-        plain_log_axis(place, one.name)
-    axes[0].set_title(title, loc="left", fontsize="medium")
+        plain_log_axis(place, name)
+    axes[0].plot([], [], "--", color="black", linewidth=1, label="predicted form")
+    legend(axes[0])
+    return figure
+
+
+def _scaling_points(axes: Axes, one: Series, task: str, colour: str, mark: str) -> None:
+    """Draw a quantity of one task with its intervals, and the predicted form through the middle of the points."""
+    ends = one.intervals or [(None, None)] * len(one.x)
+    for x, (low, high) in zip(one.x, ends, strict=True):
+        if low is not None and high is not None:
+            note(axes.plot([x, x], [low, high], color=colour, linewidth=1.5)[0], {})
+    (points,) = axes.plot(one.x, one.y, mark, color=colour, markersize=5, label=task)
+    note(points, {"low": [low for low, _ in ends], "high": [high for _, high in ends]})
+    factor = math.exp(float(np.mean(np.log(one.y) - np.log(one.predicted))))
+    axes.plot(
+        one.x, factor * np.array(one.predicted), "--", color=colour, linewidth=1, label=f"_{task}, predicted form"
+    )
 
 
 def exponent_text(rows: Mapping[str, Sequence[Series]], task: str, quantity: str) -> str:

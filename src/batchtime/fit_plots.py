@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from batchtime.comparisons import Arm
 from batchtime.diagnostics import Influence, Residual, ScatterParts, SpreadTest
 from batchtime.figures import note
-from batchtime.plots import FITTED, LEFT_OUT, MEASURED, SECOND, batch_size_axis
+from batchtime.plots import FITTED, LEFT_OUT, MEASURED, SECOND, batch_size_axis, legend
 from batchtime.records import StudyRecord
 from batchtime.rivals import Comparison
 from batchtime.simulation import ESTIMATORS, bias, design_text
@@ -35,7 +35,7 @@ def forest(axes: Axes, several: Sequence[Arm]) -> None:
     axes.invert_yaxis()
     axes.margins(y=0.08)
     batch_size_axis(axes)
-    axes.set_xlabel("alpha / n_inf (examples), with its 95 % interval")
+    axes.set_xlabel("alpha / n_inf (examples), 95 % interval")
 
 
 def laws_over_means(axes: Axes, found: Comparison, *, at_most: int = 3) -> None:
@@ -48,7 +48,7 @@ def laws_over_means(axes: Axes, found: Comparison, *, at_most: int = 3) -> None:
         axes.plot(sizes, 100 * np.array(one.errors), marker, linestyle="-", color=colour, label=one.law.name)
     batch_size_axis(axes)
     axes.set_ylabel("law over mean of the runs, less 1 (%)")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def residuals(axes: Axes, found: Sequence[Residual], parts: ScatterParts | None) -> None:
@@ -91,11 +91,11 @@ def residuals(axes: Axes, found: Sequence[Residual], parts: ScatterParts | None)
             look: dict[str, Any] = {"color": MEASURED, "markerfacecolor": "none", "label": "_mean of runs not fitted"}
             (arrow,) = axes.plot(one.batch_size, height, marker, **look)
             note(arrow, {RESIDUAL_LABEL: 100 * one.error})
-            axes.annotate(f" {100 * one.error:+.0f} %", (one.batch_size, height), va="center", fontsize="small")
+            axes.annotate(f" {100 * one.error:+.0f} %", (one.batch_size, height), va="center", fontsize=10)
     batch_size_axis(axes)
     axes.set_ylim(-edge, edge)
     axes.set_ylabel(RESIDUAL_LABEL)
-    axes.legend(fontsize="small", loc="lower right")
+    legend(axes)
 
 
 def spreads(axes: Axes, found: SpreadTest) -> None:
@@ -107,7 +107,7 @@ def spreads(axes: Axes, found: SpreadTest) -> None:
     batch_size_axis(axes)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("standard deviation of log N (%)")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def influence(axes: Axes, found: Sequence[Influence]) -> None:
@@ -119,18 +119,25 @@ def influence(axes: Axes, found: Sequence[Influence]) -> None:
         axes.plot([one.batch_size for one in found], heights, marker, linestyle="-", color=colour, label=label)
     batch_size_axis(axes)
     axes.set_ylabel("change without this batch size (%)")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def biases(axes: Axes, studies: Sequence[StudyRecord], quantity: str) -> None:
-    """Draw the median error of each estimator in percent of the truth, a row a design."""
-    labels = [f"{design_text(one.design)}; CV {one.design.cv:.0%}" for one in studies]
+    """Draw the median error of each estimator in percent of the truth, a row a design, under what designs share."""
+    designs = [design_text(one.design) for one in studies]
+    places = np.arange(len(studies), dtype=float)
+    for row, text in enumerate(designs):
+        if row == 0 or text != designs[row - 1]:
+            places[row:] += 1  # room for the text
+            where: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 10}
+            where["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            axes.text(0.01, places[row] - 1, text, **where)
     note(axes.axvline(0, color="black", linewidth=1), {})
     for name, colour, marker in zip(ESTIMATORS, (LEFT_OUT, MEASURED, FITTED), "sDo", strict=True):
         errors = [100 * bias(one, name, quantity) / getattr(one.design.law, quantity) for one in studies]
-        (marks,) = axes.plot(errors, range(len(studies)), marker, color=colour, label=name)
-        note(marks, {"design": labels})
-    axes.set_yticks(range(len(studies)), labels, fontsize="small")
-    axes.invert_yaxis()
+        (marks,) = axes.plot(errors, places, marker, color=colour, label=name)
+        note(marks, {"design": designs, "CV": [one.design.cv for one in studies]})
+    axes.set_yticks(places, [f"CV {one.design.cv:.0%}" for one in studies])
+    axes.set_ylim(places[-1] + 0.6, places[0] - 1.6)
     axes.set_xlabel("median estimate over truth, less 1 (%)")
-    axes.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.3, 1.0), ncols=3)
+    legend(axes)

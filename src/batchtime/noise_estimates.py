@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from IPython.display import HTML
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from batchtime.bounds import Constants
@@ -12,6 +11,7 @@ from batchtime.experiments import Experiment, experiment
 from batchtime.fit import fit_inverse_law
 from batchtime.noise import complete_noise
 from batchtime.noise_scale import noise_scales
+from batchtime.plots import panels
 from batchtime.records import Interval, NoiseRecord
 from batchtime.store import Store
 from batchtime.sweep import complete
@@ -89,14 +89,14 @@ def estimate(
 
 def noise_figure(estimates: Mapping[str, Estimates]) -> Figure:
     """Draw the estimates of each task in a panel of its own."""
-    figure, panels = plt.subplots(len(estimates), 1, figsize=(7, 3.2 * len(estimates)), squeeze=False)
-    for axes, (label, one) in zip(panels[:, 0], estimates.items(), strict=True):
+    figure, several = panels(len(estimates))
+    for axes, (label, one) in zip(several, estimates.items(), strict=True):
+        axes.set_title(label, loc="left")
         low, high = (one.swept if side is None else side for side in one.swept_interval)
         marks = {"alpha / n_inf of the sweep": (one.swept, low, high)}
         if one.theory is not None:
             marks["alpha / n_inf by theory"] = (one.theory, one.theory, one.theory)
         noise_panel(axes, one.records, one.scales, marks)
-        axes.set_title(label, fontsize="medium")
     return figure
 
 

@@ -7,18 +7,26 @@ means the same everywhere: blue is measured, orange fitted, green predicted, gre
 from collections.abc import Sequence
 
 import numpy as np
-import seaborn as sns
+from matplotlib import colormaps
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from batchtime.comparisons import Arm, Tuned
 from batchtime.figures import note
 from batchtime.records import Array, InverseLaw, Observation, RunRecord
 
-_COLOURS = [tuple(colour) for colour in sns.color_palette("colorblind")]
-MEASURED, FITTED, PREDICTED, LEFT_OUT, SECOND = _COLOURS[0], _COLOURS[1], _COLOURS[2], _COLOURS[7], _COLOURS[4]
+# Any two of them look different also with protanopia and deuteranopia, and each stands out from a white ground; all of
+# that also with lightness turned round, as the book shows figures in the dark. What is drawn in several of them is told
+# by its mark or its line as well.
+COLOURS = ("#00459a", "#c56c0a", "#126c36", "#b772c1", "#939394")
+MEASURED, FITTED, PREDICTED, SECOND, LEFT_OUT = COLOURS
+MARKS = "osDPvXp"
+LINES = ("-", "--", "-.", ":")
 CURVE_POINTS = 200
+PLAIN = FuncFormatter(lambda value, _: f"{value:,.10g}")
+WIDTH, HEIGHT = 5.2, 3.4  # inches, of a figure with one panel
 M_LABEL = "batch size M (examples)"
 
 
@@ -28,20 +36,51 @@ def use_style() -> None:
         {
             "axes.grid": True,
             "grid.alpha": 0.3,
-            "font.size": 11,
+            "font.size": 11,  # and no text less than 10: on a phone a figure is shown at 0.7 of its size
+            "legend.fontsize": 10,
+            "xtick.labelsize": 10,
+            "ytick.labelsize": 10,
+            "axes.titlesize": 11,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "legend.frameon": False,
             "figure.constrained_layout.use": True,
-            "figure.figsize": (7, 4.5),
+            "figure.figsize": (WIDTH, HEIGHT),
         }
     )
+
+
+def panels(count: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure with panels below each other: beside each other they would be too small on a phone."""
+    figure, axes = plt.subplots(count, squeeze=False, figsize=(WIDTH, 0.8 * HEIGHT * count))
+    return figure, list(axes[:, 0])
+
+
+def legend(axes: Axes) -> None:
+    """Put the legend above its panel, where it covers nothing, and make the figure taller by as much."""
+    labels = axes.get_legend_handles_labels()[1]
+    columns = 2 if max(map(len, labels)) <= _HALF_A_LINE else 1
+    lines = -(-len(labels) // columns)
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # noqa: S101 - axes that are drawn on have one
+    figure.set_figheight(figure.get_figheight() + lines * _LINE_INCHES)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, borderpad=0.2)
+    axes.set_title(axes.get_title("left"), loc="left", pad=72 * lines * _LINE_INCHES + 8)
+
+
+_LINE_INCHES, _HALF_A_LINE = 0.22, 20  # height of a legend's line; characters in half of its width
+
+
+def shades(count: int) -> list[tuple[float, ...]]:
+    """Return colours for an ordered quantity, from dark to bright and none of them pale."""
+    return [tuple(colour) for colour in colormaps["magma"](np.linspace(0, 0.62, count))]
 
 
 def batch_size_axis(axes: Axes) -> None:
     """Put M on a base-2 logarithmic axis with plain integers."""
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(LogLocator(base=2, numticks=12))
+    most = 10 if axes.get_xlim()[1] < 1e4 else 7  # as many as there is room for
+    axes.xaxis.set_major_locator(LogLocator(base=2, numticks=most))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel(M_LABEL)
@@ -50,8 +89,10 @@ def batch_size_axis(axes: Axes) -> None:
 def plain_log_axis(axes: Axes, label: str) -> None:
     """Put updates, seconds or an error on a logarithmic axis with plain numbers."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    low, high = axes.get_ylim()
+    marks = (1.0, 2.0, 5.0) if high > 12 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=marks))
+    axes.yaxis.set_major_formatter(PLAIN)
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel(label)
 
@@ -66,7 +107,7 @@ def sideways(count: int) -> Array:
     return np.asarray(2 ** np.linspace(-0.12, 0.12, count)) if count > 1 else np.ones(1)
 
 
-def _runs(axes: Axes, observations: Sequence[Observation], colour: object, label: str) -> None:
+def _runs(axes: Axes, observations: Sequence[Observation], colour: str, mark: str, label: str) -> None:
     """Draw each run at the middle of its interval; one that did not reach the target as a triangle at its budget."""
     by_size = {size: [seen for seen in observations if seen.batch_size == size] for size in _sizes(observations)}
     placed = [
@@ -74,7 +115,7 @@ def _runs(axes: Axes, observations: Sequence[Observation], colour: object, label
         for size, here in by_size.items()
         for factor, seen in zip(sideways(len(here)), here, strict=True)
     ]
-    for reached, marker, text in ((True, "o", label), (False, "^", f"{label}, not reached within its budget")):
+    for reached, marker, text in ((True, mark, label), (False, "^", f"{label}, budget spent first")):
         chosen = [(place, seen) for place, seen in placed if (seen.upper is not None) == reached]
         if not chosen:
             continue
@@ -84,7 +125,7 @@ def _runs(axes: Axes, observations: Sequence[Observation], colour: object, label
             marker,
             color=colour,
             markersize=4,
-            alpha=0.6,
+            alpha=0.75,
             markeredgewidth=0,
             label=text,
         )
@@ -134,16 +175,16 @@ def updates_against_batch_size(
     axes.plot(sizes, law.updates(sizes), color=FITTED, label="n_inf + alpha / M")
     axes.plot(sizes, law.alpha / sizes, color=LEFT_OUT, linestyle=":", label="alpha / M: perfect scaling")
     axes.axhline(law.n_inf, color=LEFT_OUT, linestyle="--", label="n_inf")
-    _runs(axes, fitted, MEASURED, "a run")
+    _runs(axes, fitted, MEASURED, "o", "a run")
     if sealed:
-        _runs(axes, sealed, PREDICTED, "a run at a sealed batch size")
+        _runs(axes, sealed, PREDICTED, "D", "a run at a sealed batch size")
     if left_out:
-        _runs(axes, left_out, LEFT_OUT, "a run left out of the fit")
+        _runs(axes, left_out, LEFT_OUT, "s", "a run left out of the fit")
     batch_size_axis(axes)
     plain_log_axis(axes, "updates N to the target")
     everything = [_middle(seen) for seen in (*fitted, *sealed, *left_out)]
     axes.set_ylim(min([*everything, law.n_inf]) / 1.5, max(everything) * 1.5)
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def curve_sizes(observations: Sequence[Observation]) -> Array:
@@ -170,14 +211,13 @@ def examples_against_batch_size(axes: Axes, *, fitted: Sequence[Observation], la
     axes.set_xlabel(M_LABEL)
     axes.set_ylabel("examples E to the target (thousands)")
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def learning_curves(axes: Axes, records: Sequence[RunRecord], batch_sizes: Sequence[int]) -> None:
     """Draw the metric of each run against updates, one colour a batch size, with the target."""
     target = records[0].setting.workload.target
-    palette = sns.color_palette("viridis", len(batch_sizes))
-    for colour, size in zip(palette, batch_sizes, strict=True):
+    for colour, size in zip(shades(len(batch_sizes)), batch_sizes, strict=True):
         for number, record in enumerate(record for record in records if record.batch_size == size):
             (curve,) = axes.plot(
                 record.evaluations.updates,
@@ -190,10 +230,11 @@ def learning_curves(axes: Axes, records: Sequence[RunRecord], batch_sizes: Seque
             note(curve, {M_LABEL: size, "seed": record.seed})
     axes.axhline(target.value, color="black", linestyle="--", linewidth=1, label=f"target {target.value:g}")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(PLAIN)
     unit = {"error": " (fraction)", "loss": " (nats)"}.get(target.metric, "")
     plain_log_axis(axes, f"validation {target.metric}{unit}")
     axes.set_xlabel("updates")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def outcome_map(axes: Axes, records: Sequence[RunRecord]) -> None:
@@ -223,7 +264,7 @@ def outcome_map(axes: Axes, records: Sequence[RunRecord]) -> None:
     axes.set_xlabel(M_LABEL)
     axes.set_ylabel("seed")
     axes.margins(y=0.1)
-    axes.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    legend(axes)
 
 
 def arms(axes: Axes, several: Sequence[Arm]) -> None:
@@ -232,9 +273,9 @@ def arms(axes: Axes, several: Sequence[Arm]) -> None:
     The law is drawn over the batch sizes that it was fitted to; means without a fit are hollow. A triangle stands where
     less than half of the runs got there, at the most that is known.
     """
-    for colour, one in zip(sns.color_palette("viridis", len(several)), several, strict=True):
+    for colour, mark, one in zip(shades(len(several)), MARKS, several, strict=False):
         fitted = one.experiment.fitted if one.fit is not None else ()
-        axes.plot([], [], "o", color=colour, markersize=5, label=one.label)
+        axes.plot([], [], mark, color=colour, markersize=5, label=one.label)
         for seen in one.means():
             few = one.share_reached(int(seen.batch_size)) < 0.5
             if seen.mean is None:
@@ -245,7 +286,7 @@ def arms(axes: Axes, several: Sequence[Arm]) -> None:
                 seen.batch_size,
                 seen.mean,
                 yerr=error,
-                fmt="^" if few else "o",
+                fmt="^" if few else mark,
                 color=colour,
                 markersize=5,
                 markerfacecolor=colour if seen.batch_size in fitted else "none",
@@ -264,7 +305,7 @@ def arms(axes: Axes, several: Sequence[Arm]) -> None:
             axes.plot(sizes, one.fit.law.updates(sizes), color=colour, linewidth=1, label=f"_{one.label}, law")
     batch_size_axis(axes)
     plain_log_axis(axes, "mean updates N to the target")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def law_against(
@@ -292,7 +333,7 @@ def law_against(
             note(bar, {"low": low, "high": high})
         if logarithmic:
             axes.set_xscale("log")
-            axes.set_xticks(list(positions), [f"{position:g}" for position in positions], rotation=45)
+            axes.set_xticks(list(positions), [f"{position:g}" for position in positions])
             axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(label)
         plain_log_axis(axes, title)
@@ -301,7 +342,7 @@ def law_against(
 def one_curve(axes: Axes, several: Sequence[Arm]) -> None:
     """Draw mean updates over n_inf against M over alpha / n_inf: by the law, 1 + 1 / x for every task."""
     reach = [1.0]
-    for colour, marker, one in zip(_COLOURS, "osD^vP", several, strict=False):
+    for colour, marker, one in zip(COLOURS, MARKS, several, strict=False):
         if one.fit is None:
             continue
         law = one.fit.law
@@ -316,7 +357,7 @@ def one_curve(axes: Axes, several: Sequence[Arm]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("batch size over the task's alpha / n_inf")
     plain_log_axis(axes, "mean updates over the task's n_inf")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def tuned_rates(axes: Axes, candidates: Sequence[Arm], tuned: Sequence[Tuned]) -> None:
@@ -337,4 +378,4 @@ def tuned_rates(axes: Axes, candidates: Sequence[Arm], tuned: Sequence[Tuned]) -
     axes.set_yticks(rates, [f"{rate:g}" for rate in rates])
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylabel("step size")
-    axes.legend(fontsize="small")
+    legend(axes)

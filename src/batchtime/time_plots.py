@@ -4,21 +4,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from batchtime.figures import note
 from batchtime.plots import (
+    COLOURS,
     CURVE_POINTS,
     FITTED,
     LEFT_OUT,
+    LINES,
     M_LABEL,
+    MARKS,
     MEASURED,
+    PLAIN,
     PREDICTED,
     SECOND,
     batch_size_axis,
     even_grid,
+    legend,
     plain_log_axis,
+    shades,
     sideways,
 )
 from batchtime.records import LearnersRecord, NoiseRecord, TimedRun, TrainingTime, UpdateTiming
@@ -47,7 +53,7 @@ def update_time(axes: Axes, timings: Sequence[UpdateTiming], forms: Sequence[Tim
         axes.plot(sizes, form.time.seconds(sizes) * 1e3, style, color=colour, label=form.name)
     batch_size_axis(axes)
     plain_log_axis(axes, "milliseconds per update")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def training_time(
@@ -66,9 +72,8 @@ def training_time(
         within: The range of batch sizes with at most this excess over the least time is drawn thick.
     """
     sizes = even_grid(batch_sizes)
-    colours = sns.color_palette("colorblind", len(times))
-    for colour, (name, time) in zip(colours, times.items(), strict=True):
-        axes.plot(sizes, time.seconds(sizes), color=colour, label=name)
+    for colour, style, (name, time) in zip(COLOURS, LINES, times.items(), strict=False):
+        axes.plot(sizes, time.seconds(sizes), style, color=colour, label=name)
         low, high = (min(max(end, sizes[0]), sizes[-1]) for end in time.within(within))
         near = np.geomspace(low, high, CURVE_POINTS)
         look: dict[str, Any] = {"color": colour, "linewidth": 5, "alpha": 0.4, "solid_capstyle": "butt"}
@@ -80,7 +85,7 @@ def training_time(
     axes.plot([], [], color="grey", linewidth=5, alpha=0.4, label=f"within {within:.0%} of the least time")
     batch_size_axis(axes)
     plain_log_axis(axes, "seconds to the target")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def against_the_clock(axes: Axes, time: TrainingTime, runs: Sequence[TimedRun], rows: Sequence[Clocked]) -> None:
@@ -105,7 +110,7 @@ def against_the_clock(axes: Axes, time: TrainingTime, runs: Sequence[TimedRun], 
     axes.plot([], [], "_", color=MEASURED, markersize=12, markeredgewidth=2, label="their mean")
     batch_size_axis(axes)
     plain_log_axis(axes, "seconds to the target")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def communication(axes: Axes, alone: LearnersRecord, together: LearnersRecord) -> None:
@@ -134,7 +139,13 @@ def communication(axes: Axes, alone: LearnersRecord, together: LearnersRecord) -
     batch_size_axis(axes)
     axes.set_xlabel("batch size M of all learners (examples)")
     plain_log_axis(axes, "milliseconds per update")
-    axes.legend(fontsize="small")
+    legend(axes)
+
+
+def _size_text(count: float, _position: object = None) -> str:
+    """Return a power of two of bytes as a reader says it."""
+    power = max(int(np.log2(count)) // 10, 0)
+    return f"{count / 1024**power:g}{('', ' Ki', ' Mi', ' Gi')[power]}"
 
 
 def all_reduce(axes: Axes, together: LearnersRecord, network: Network) -> None:
@@ -151,9 +162,11 @@ def all_reduce(axes: Axes, together: LearnersRecord, network: Network) -> None:
     axes.plot(grid, fitted, color=FITTED, label="latency + bytes / bandwidth")
     axes.axvline(together.gradient_bytes, color=LEFT_OUT, linestyle="--", label="a gradient of this model")
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(LogLocator(base=2, numticks=7))
+    axes.xaxis.set_major_formatter(FuncFormatter(_size_text))
     axes.set_xlabel("bytes")
     plain_log_axis(axes, "milliseconds per all-reduce")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def scaling(axes: Axes, time: TrainingTime, network: Network, *, most: int, measured: Mapping[int, float]) -> None:
@@ -177,38 +190,42 @@ def scaling(axes: Axes, time: TrainingTime, network: Network, *, most: int, meas
     axes.plot(list(measured), list(measured.values()), "D", color="black", label="optimal, from measured t(M, L)")
     if len(counts) > len(measured):
         note(axes.axvspan(max(measured, default=1) * 1.4, counts[-1], color=LEFT_OUT, alpha=0.12), {})
-        axes.text(counts[-1], 1, "projection ", ha="right", va="top", transform=axes.get_xaxis_transform())
+        axes.text(
+            counts[-1], 0.02, "projection ", ha="right", va="bottom", fontsize=10, transform=axes.get_xaxis_transform()
+        )
     axes.set_xscale("log", base=2)
     axes.set_xticks(counts[::2], [f"{count:,}" for count in counts[::2]])
     axes.set_xlabel("learners L")
     plain_log_axis(axes, "seconds to the target")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def straggling(axes: Axes, optima: Mapping[str, Sequence[tuple[int, float]]]) -> None:
     """Draw the optimal batch size against the number of learners for some spreads of their speed."""
-    for colour, (label, points) in zip(sns.color_palette("colorblind", len(optima)), optima.items(), strict=True):
-        axes.plot(
-            [count for count, _ in points], [best for _, best in points], "o-", color=colour, markersize=4, label=label
-        )
+    for colour, mark, (label, points) in zip(shades(len(optima)), MARKS, optima.items(), strict=False):
+        look: dict[str, Any] = {"color": colour, "markersize": 4, "label": label}
+        axes.plot([count for count, _ in points], [best for _, best in points], f"{mark}-", **look)
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(PLAIN)
     axes.set_xlabel("learners L")
     plain_log_axis(axes, "optimal batch size M (examples)")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def epoch_and_training(axes: Axes, times: Mapping[str, TrainingTime], batch_sizes: Sequence[float]) -> None:
     """Draw the time of an epoch and the training time, each over its least value, against the batch size."""
     sizes = even_grid(batch_sizes)
-    for colour, (label, time) in zip(sns.color_palette("colorblind", len(times)), times.items(), strict=True):
+    every = CURVE_POINTS // 8
+    for colour, mark, (label, time) in zip(COLOURS, MARKS, times.items(), strict=False):
         epoch = time.update_time.seconds(sizes) / sizes
-        axes.plot(sizes, epoch / epoch.min(), "--", color=colour, linewidth=1, label=f"_{label}, an epoch")
-        axes.plot(sizes, time.seconds(sizes) / time.least_seconds, color=colour, label=label)
+        look: dict[str, Any] = {"color": colour, "markevery": every, "markersize": 4}
+        axes.plot(sizes, epoch / epoch.min(), f"{mark}--", **look, linewidth=1, label=f"_{label}, an epoch")
+        axes.plot(sizes, time.seconds(sizes) / time.least_seconds, f"{mark}-", **look, label=label)
     axes.plot([], [], color="grey", label="training time over the least")
     axes.plot([], [], "--", color="grey", linewidth=1, label="time of an epoch over its least")
     batch_size_axis(axes)
     plain_log_axis(axes, "times the least")
-    axes.legend(fontsize="small")
+    legend(axes)
 
 
 def noise_panel(
@@ -225,11 +242,11 @@ def noise_panel(
         scales: For each record and point the noise scale and the ends of its interval.
         marks: What to call each constant estimate, and its value and the ends of its interval.
     """
-    for colour, record, points in zip(sns.color_palette("Blues", len(records) + 2)[2:], records, scales, strict=True):
+    for record, points in zip(records, scales, strict=True):
         place = np.array(record.updates) / record.updates[-1]
         values, lows, highs = np.array(points).T
         errors = np.clip([values - lows, highs - values], 0, None)
-        look: dict[str, Any] = {"fmt": "o-", "color": colour, "markersize": 3, "linewidth": 1, "capsize": 2}
+        look: dict[str, Any] = {"fmt": "o-", "color": MEASURED, "alpha": 0.6, "markersize": 3, "linewidth": 1}
         bars = axes.errorbar(place, values, yerr=errors, **look, label="_noise scale")
         note(bars, {"seed": record.seed, "low": lows, "high": highs})
     axes.plot([], [], "o-", color=MEASURED, label="tr S / |G|^2, one line a seed, 95 %")
@@ -240,4 +257,4 @@ def noise_panel(
         axes.axhspan(low, high, color=colour, alpha=0.15, label=f"_{label}, 95 %")
     axes.set_xlabel("updates, as a fraction of those to the target")
     plain_log_axis(axes, "examples")
-    axes.legend(fontsize="small")
+    legend(axes)

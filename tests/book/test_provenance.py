@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup, Tag
 
+from batchtime import plots
+
 Facts = dict[str, Any]
 CHEAP = ("four-tasks", "clock-mnist-lenet")
 AT_RANDOM = 2
@@ -91,6 +93,14 @@ def test_no_page_shows_a_drawing_that_was_not_published(site: Path, published: d
         if Path(str(image["src"])).stem not in published
     }
     assert drawn == set()
+
+
+def test_every_figure_is_as_wide_as_its_text_is_legible_on_a_phone(site: Path, published: dict[str, Facts]) -> None:
+    widths = {name: (site / "_images" / f"{name}.svg").read_text(encoding="utf-8") for name in published}
+    points = {
+        name: float(text.split('width="', maxsplit=1)[1].split("pt", maxsplit=1)[0]) for name, text in widths.items()
+    }
+    assert {name: width for name, width in points.items() if width > 72 * plots.WIDTH + 1} == {}
 
 
 def test_every_file_of_a_figure_in_the_site_has_the_checksum_that_it_tells(site: Path) -> None:

@@ -312,6 +312,8 @@ def test_a_reader_with_a_keyboard_alone_changes_the_result(page: Page) -> None:
     for _ in range(200):
         page.keyboard.press("Tab")
         focused = page.evaluate("document.activeElement.id")
+        if focused.removeprefix("calculator-") in reached:
+            break  # once around the page
         if focused.startswith("calculator-"):
             reached.add(focused.removeprefix("calculator-"))
             outline = page.evaluate("getComputedStyle(document.activeElement)['outline-style']")
@@ -545,6 +547,8 @@ def test_a_link_is_copied(browser: Browser, server: str) -> None:
 BAD_TABLES = {
     "no updates": "batch_size,steps\n8,100\n",
     "no header": "8,100\n64,50\n",
+    "a strange column": "batch_size,updates,loss\n8,100,1\n64,50,1\n",
+    "a column twice": "batch_size,updates,updates\n8,100,1\n64,50,1\n",
     "semicolons": "batch_size;updates\n8;100\n",
     "a word": "batch_size,updates\n8,100\n64,many\n",
     "nothing": "batch_size,updates\n8,100\n64,\n",

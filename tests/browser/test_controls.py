@@ -1,4 +1,4 @@
-"""The control at each figure as a reader uses it: by keyboard, from a file, on a phone, in the dark."""
+"""The control at each figure as a reader uses it, and figures and formulas on a phone and in the dark."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +80,43 @@ def test_an_open_control_is_accessible_and_fits(
     found = Axe().run(page, options={"runOnly": tags}).response["violations"]
     assert [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    page.context.close()
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_figure_takes_the_width_of_a_phone_and_is_turned_round_in_the_dark(browser: Browser, name: str) -> None:
+    looks = {}
+    for scheme in ("light", "dark"):
+        page = opened(browser, name, viewport=PHONE, scheme=scheme)
+        image = page.locator("article figure img").first
+        assert image.evaluate("node => node.getBoundingClientRect().width") >= 350
+        looks[scheme] = image.evaluate("node => getComputedStyle(node).filter")
+        assert image.evaluate("node => getComputedStyle(node).backgroundColor") in {"rgba(0, 0, 0, 0)", "transparent"}
+        page.context.close()
+    assert looks == {"light": "none", "dark": "invert(0.93) hue-rotate(180deg)"}
+
+
+# Formulas of which a part lies outside of what encloses them; an italic letter leans out by a few pixels.
+SCROLLED = """
+    Array.from(document.querySelectorAll("article .math"))
+        .filter(node => node.clientWidth > 0 && node.scrollWidth > node.clientWidth + 5)
+        .map(node => node.textContent.slice(0, 60))
+"""
+
+
+@pytest.mark.parametrize("folder", ["bound", "runs"])
+def test_no_formula_is_scrolled_for_on_a_phone(browser: Browser, site: Path, folder: str) -> None:
+    names = [str(path.relative_to(site)) for path in sorted((site / folder).glob("*.html"))]
+    cut = {}
+    page = browser.new_context(viewport=PHONE).new_page()  # type: ignore[arg-type]
+    for name in names:
+        page.goto((SITE / name).as_uri())
+        page.wait_for_load_state("networkidle")
+        page.evaluate("window.MathJax?.startup?.promise")
+        page.wait_for_timeout(100)  # for the observer of sizes
+        cut[name] = page.evaluate(SCROLLED)
+    assert {name: formulas for name, formulas in cut.items() if formulas} == {}
     page.context.close()
 
 

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset, TensorD
 
 from batchtime.datasets import import_torchvision
 from batchtime.experiments import experiment
+from batchtime.models import MODELS
 from batchtime.store import Store, datasets_folder
 from batchtime.sweep import complete
 
@@ -51,22 +52,6 @@ def tensors() -> tuple[Pairs, Pairs]:
     return TensorDataset(*loaded[0]), TensorDataset(*loaded[1])
 
 
-def lenet() -> nn.Module:
-    """Return the package's LeNet, layer by layer."""
-    return nn.Sequential(
-        nn.Conv2d(1, 6, 5, stride=2, padding=2),
-        nn.ReLU(),
-        nn.Conv2d(6, 16, 5, stride=2),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(400, 120),
-        nn.ReLU(),
-        nn.Linear(120, 84),
-        nn.ReLU(),
-        nn.Linear(84, 10),
-    )
-
-
 def error(model: nn.Module, validation: DataLoader[tuple[Tensor, Tensor]]) -> float:
     """Return the share of the validation images that are misclassified."""
     model.eval()
@@ -82,7 +67,7 @@ def error(model: nn.Module, validation: DataLoader[tuple[Tensor, Tensor]]) -> fl
 def script_run(train: Pairs, validation: Pairs, batch_size: int, seed: int, loaders: int) -> int:
     """Train until the target has held; return the updates until then."""
     torch.manual_seed(seed)
-    model = lenet()
+    model = MODELS["lenet"]()
     order = RandomSampler(
         train,  # type: ignore[arg-type]  # torch's own Dataset declares no length
         replacement=True,

@@ -26,6 +26,15 @@ from batchtime.records import (
     Workload,
 )
 
+LAW = InverseLaw(n_inf=100, alpha=1600)
+RUNS = [
+    Observation(batch_size=size, lower=LAW.updates(float(size)), upper=LAW.updates(float(size)) + 9, seed=seed)
+    for size in (4, 16, 64)
+    for seed in range(5)
+]
+LOST = [Observation(batch_size=1, lower=5000, upper=None, seed=seed) for seed in range(2)]
+"""Runs of a law, and runs that never reached their target."""
+
 
 def setting(
     *,

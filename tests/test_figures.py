@@ -14,17 +14,9 @@ from batchtime import figures, fit_plots, plots, store
 from batchtime.comparisons import arm
 from batchtime.diagnostics import Residual
 from batchtime.experiments import experiment
-from batchtime.records import InverseLaw, Observation
 
-from .builders import record, runs_on
+from .builders import LAW, LOST, RUNS, record, runs_on
 
-LAW = InverseLaw(n_inf=100, alpha=1600)
-RUNS = [
-    Observation(batch_size=size, lower=LAW.updates(float(size)), upper=LAW.updates(float(size)) + 9, seed=seed)
-    for size in (4, 16, 64)
-    for seed in range(5)
-]
-LOST = [Observation(batch_size=1, lower=5000, upper=None, seed=seed) for seed in range(2)]
 DIGITS = experiment("digits-mlp").changed(batch_sizes=[4, 16, 64], seeds=5)
 
 

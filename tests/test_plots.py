@@ -12,17 +12,9 @@ from matplotlib.colors import to_rgb
 from batchtime import plots
 from batchtime.comparisons import Arm, Tuned, arm
 from batchtime.experiments import experiment
-from batchtime.records import Array, InverseLaw, Observation, Outcome, RunRecord
+from batchtime.records import Array, InverseLaw, Outcome, RunRecord
 
-from .builders import markers, record, runs_on
-
-LAW = InverseLaw(n_inf=100, alpha=1600)
-RUNS = [
-    Observation(batch_size=size, lower=LAW.updates(float(size)), upper=LAW.updates(float(size)) + 9, seed=seed)
-    for size in (4, 16, 64)
-    for seed in range(5)
-]
-LOST = [Observation(batch_size=1, lower=5000, upper=None, seed=seed) for seed in range(2)]
+from .builders import LAW, LOST, RUNS, markers, record, runs_on
 
 
 def test_every_run_is_drawn_also_one_that_did_not_reach_its_target(axes: Axes) -> None:

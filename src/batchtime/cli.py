@@ -497,7 +497,7 @@ def _sweep_precisely(
     from batchtime.fit import fit_inverse_law
     from batchtime.plan import estimate_pilot
     from batchtime.records import total_cost
-    from batchtime.sweep import complete_runs, pool, recorded
+    from batchtime.sweep import complete, pool, recorded
 
     have = recorded(chosen.sweep, name=chosen.name, store=store)
     price = estimate_pilot(chosen, have)
@@ -506,7 +506,7 @@ def _sweep_precisely(
     with pool(options.workers) if executor is None else contextlib.nullcontext(executor) as running:
         records = until_precise(
             chosen,
-            lambda runs: complete_runs(
+            lambda runs: complete(
                 runs,
                 name=chosen.name,
                 store=store,

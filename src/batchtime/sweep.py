@@ -41,7 +41,7 @@ def missing_runs(runs: Sequence[RunSpec], recorded: Sequence[RunRecord]) -> list
 
 
 def complete(
-    sweep: SweepSpec,
+    sweep: SweepSpec | Sequence[RunSpec],
     *,
     name: str,
     store: Store,
@@ -57,7 +57,7 @@ def complete(
     where nothing is missing.
 
     Args:
-        sweep: The grid.
+        sweep: The grid, or some runs.
         name: Under which name the runs are recorded.
         store: Where they are recorded.
         workers: Processes to train in, one thread each; None for one a processor.
@@ -69,28 +69,7 @@ def complete(
         SweepError: If a worker died, or is not fit for these runs.
         StoreError: If records cannot be read or written.
     """
-    return complete_runs(
-        sweep.runs(),
-        name=name,
-        store=store,
-        workers=workers,
-        executor=executor,
-        device=device,
-        progress=progress,
-    )
-
-
-def complete_runs(
-    runs: Sequence[RunSpec],
-    *,
-    name: str,
-    store: Store,
-    workers: int | None = None,
-    executor: Executor | None = None,
-    device: Device = "cpu",
-    progress: Progress = unwatched,
-) -> list[RunRecord]:
-    """Return the records of some runs, in their order, as `complete` does those of a grid."""
+    runs = sweep.runs() if isinstance(sweep, SweepSpec) else sweep
     if len(kept := _records_of(runs, store.runs(name))) == len(runs):
         return kept
     with writing(store.runs_file(name)) as writer:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from batchtime.experiments import experiment, tasks
 from batchtime.fit import fit_inverse_law
@@ -41,15 +41,6 @@ from batchtime.training_time import TrainingTimeFit, of_experiment
 PHONE = {"width": 390, "height": 844}
 RUNS = "batch_size,updates\n8,1420\n8,1310\n8,1380\n64,850\n64,810\n64,830\n512,760\n512,740\n512,735\n"
 FITTED = "9 runs at 3 batch sizes"
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    """Start a browser."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """The control at each figure as a reader uses it, and figures and formulas on a phone and in the dark."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
 CONTROL = "details.provenance"
@@ -13,15 +12,6 @@ DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 # A page of prose, one of recorded runs, one that is trained in the build, one with the most files.
 SHOWN = ("index.html", "runs/law-mnist-lenet.html", "runs/law-digits.html", "runs/rivals.html")
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    """Start a browser."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 def opened(browser: Browser, name: str, *, viewport: dict[str, int] = DESK, scheme: str = "light") -> Page:
@@ -48,7 +38,6 @@ def test_a_control_is_closed_until_it_is_opened_by_the_keyboard(browser: Browser
     assert "batchtime rerun" in control.inner_text()
     page.keyboard.press("Space")
     assert not control.locator("pre").is_visible()
-    page.context.close()
 
 
 @pytest.mark.usefixtures("site")
@@ -63,7 +52,6 @@ def test_the_table_of_a_figure_is_downloaded_also_from_a_page_that_is_a_file(bro
     assert waiting.value.suggested_filename == f"{name}.csv"
     published = SITE.parents[1] / "book" / "runs" / "figures" / f"{name}.csv"
     assert (tmp_path / "table.csv").read_bytes() == published.read_bytes()
-    page.context.close()
 
 
 @pytest.mark.usefixtures("site")
@@ -80,7 +68,6 @@ def test_an_open_control_is_accessible_and_fits(
     found = Axe().run(page, options={"runOnly": tags}).response["violations"]
     assert [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-    page.context.close()
 
 
 @pytest.mark.usefixtures("site")
@@ -93,7 +80,6 @@ def test_a_figure_takes_the_width_of_a_phone_and_is_turned_round_in_the_dark(bro
         assert image.evaluate("node => node.getBoundingClientRect().width") >= 350
         looks[scheme] = image.evaluate("node => getComputedStyle(node).filter")
         assert image.evaluate("node => getComputedStyle(node).backgroundColor") in {"rgba(0, 0, 0, 0)", "transparent"}
-        page.context.close()
     assert looks == {"light": "none", "dark": "invert(0.93) hue-rotate(180deg)"}
 
 
@@ -117,7 +103,6 @@ def test_no_formula_is_scrolled_for_on_a_phone(browser: Browser, site: Path, fol
         page.wait_for_timeout(100)  # for the observer of sizes
         cut[name] = page.evaluate(SCROLLED)
     assert {name: formulas for name, formulas in cut.items() if formulas} == {}
-    page.context.close()
 
 
 @pytest.mark.usefixtures("site")
@@ -126,4 +111,3 @@ def test_paper_shows_the_figures_and_no_control_that_cannot_be_opened_there(brow
     page.emulate_media(media="print")
     assert not page.locator(CONTROL).first.is_visible()
     assert page.locator("article img").first.is_visible()
-    page.context.close()

@@ -1,12 +1,11 @@
 """Every page as a reader sees it in a browser: on a desk and on a phone, light and dark, served and from a file."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
 NAMES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_static" not in path.parts)
@@ -46,15 +45,6 @@ class Visit:
     page: Page
     outside: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    """Start a browser."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 def visit(browser: Browser, address: str, *, viewport: dict[str, int], scheme: str = "light") -> Visit:
@@ -110,7 +100,6 @@ def test_a_page_is_whole_drawn_quiet_and_accessible_light_and_dark(
         if viewport == PHONE:
             assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
             assert page.evaluate(CUT_OFF) == []
-    page.context.close()
 
 
 def violations(page: Page) -> list[str]:
@@ -136,4 +125,3 @@ def test_the_search_finds_what_a_reader_looks_for(browser: Browser, server: str,
     }
     assert "glossary.html" in pages
     assert (seen.outside, seen.complaints) == ([], [])
-    seen.page.context.close()

@@ -1,12 +1,11 @@
 """The slides as a class sees them: offline, without complaint, within the screen, with notes and words for figures."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 SLIDES = ROOT / "_build" / "html" / "slides" / "index.html"
@@ -25,30 +24,27 @@ OUTSIDE = """
 
 
 @pytest.fixture(params=["served", "file"])
-def opened(request: pytest.FixtureRequest, chromium: str, server: str) -> Iterator[tuple[Page, list[str]]]:
+def opened(request: pytest.FixtureRequest, browser: Browser, server: str) -> tuple[Page, list[str]]:
     """Open the slides, served and from a file, and collect what they ask for outside and complain about."""
     wrong: list[str] = []
     address = f"{server}/slides/index.html" if request.param == "served" else SLIDES.as_uri()
     here = address.split("/", maxsplit=3)[2]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_context(viewport=SCREEN).new_page()  # type: ignore[arg-type]
-        page.on("console", lambda line: wrong.append(line.text) if line.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("requestfailed", lambda asked: wrong.append(f"failed: {asked.url}"))
-        page.on(
-            "request",
-            lambda asked: (
-                None
-                if asked.url.startswith(("data:", "blob:")) or asked.url.split("/", maxsplit=3)[2] == here
-                else wrong.append(f"outside: {asked.url}")
-            ),
-        )
-        page.goto(address)
-        page.wait_for_load_state("networkidle")
-        page.evaluate("window.MathJax.startup.promise")
-        yield page, wrong
-        browser.close()
+    page = browser.new_context(viewport=SCREEN).new_page()  # type: ignore[arg-type]
+    page.on("console", lambda line: wrong.append(line.text) if line.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("requestfailed", lambda asked: wrong.append(f"failed: {asked.url}"))
+    page.on(
+        "request",
+        lambda asked: (
+            None
+            if asked.url.startswith(("data:", "blob:")) or asked.url.split("/", maxsplit=3)[2] == here
+            else wrong.append(f"outside: {asked.url}")
+        ),
+    )
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    page.evaluate("window.MathJax.startup.promise")
+    return page, wrong
 
 
 def test_every_slide_fits_the_screen_offline_and_without_complaint(opened: tuple[Page, list[str]]) -> None:
@@ -72,19 +68,16 @@ def test_a_slide_that_is_too_long_would_be_seen(opened: tuple[Page, list[str]]) 
     assert page.evaluate(OUTSIDE)
 
 
-def test_every_slide_is_accessible(chromium: str, server: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_context(viewport=SCREEN).new_page()  # type: ignore[arg-type]
-        page.goto(f"{server}/slides/index.html")
-        page.wait_for_load_state("networkidle")
-        page.evaluate("window.MathJax.startup.promise")
-        for number in range(COUNT):
-            page.evaluate(f"Reveal.slide({number})")
-            tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
-            found = Axe().run(page, options={"runOnly": tags}).response["violations"]
-            assert [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]] == [], number
-        browser.close()
+def test_every_slide_is_accessible(browser: Browser, server: str) -> None:
+    page = browser.new_context(viewport=SCREEN).new_page()  # type: ignore[arg-type]
+    page.goto(f"{server}/slides/index.html")
+    page.wait_for_load_state("networkidle")
+    page.evaluate("window.MathJax.startup.promise")
+    for number in range(COUNT):
+        page.evaluate(f"Reveal.slide({number})")
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+        found = Axe().run(page, options={"runOnly": tags}).response["violations"]
+        assert [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]] == [], number
 
 
 def test_figures_are_the_books_own_and_have_words(site: Path) -> None:

@@ -5,6 +5,7 @@ another one, inside of a function.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -144,3 +145,16 @@ def test_a_published_figure_that_is_gone_or_changed_is_made_again_by_its_page(tr
 def test_a_page_that_is_gone_is_executed_again(tree: Path) -> None:
     (tree / "book" / "runs" / "live.ipynb").unlink()
     assert executed(tree) == {"live"}
+
+
+def test_notebooks_for_colab_fetch_the_repository_that_is_named_and_without_one_a_line_says_so(tree: Path) -> None:
+    command = [sys.executable, "-m", "doit", "colab"]
+    bare = {name: value for name, value in os.environ.items() if name != "BATCHTIME_REPOSITORY"}
+    refused = subprocess.run(command, cwd=tree, env=bare, check=False, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "BATCHTIME_REPOSITORY=OWNER/NAME" in refused.stdout + refused.stderr
+    subprocess.run(command, cwd=tree, env=bare | {"BATCHTIME_REPOSITORY": "a/b"}, check=True, capture_output=True)
+    notebook = json.loads((tree / "_build" / "colab" / "live.ipynb").read_text())
+    first, second = ("".join(cell["source"]) for cell in notebook["cells"][:2])
+    assert "git clone --quiet https://github.com/a/b " in first
+    assert "import numpy" in second

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 NOTEBOOK: dict[str, Any] = {
     "nbformat": 4,
     "nbformat_minor": 5,
@@ -70,3 +72,27 @@ def test_each_number_that_cannot_be_written_fails_the_build_and_is_named_with_it
     for line, (role, reason) in zip((3, 5, 7, 9), told.items(), strict=True):
         warnings = [text for text in built.stderr.splitlines() if role in text]
         assert any(reason in text and f"index.md:{line}" in text for text in warnings), built.stderr
+
+
+def test_a_page_leads_to_binder_and_colab_where_the_repository_is_named_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
+    import batchtime_book
+
+    monkeypatch.delenv("BATCHTIME_REPOSITORY", raising=False)
+    assert batchtime_book.launchers("law") == {}
+    monkeypatch.setenv("BATCHTIME_REPOSITORY", "a/b")
+    assert batchtime_book.launchers("law") == {
+        "Binder": "https://mybinder.org/v2/gh/a/b/main?labpath=notebooks%2Flaw.ipynb",
+        "Colab": "https://colab.research.google.com/github/a/b/blob/colab/law.ipynb",
+    }
+
+
+def test_a_docstring_is_shown_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
+    import batchtime_book
+
+    lines = ["`code` and |x - w*|", "a ` alone"]
+    batchtime_book.plain_docstring(None, "", "", None, None, lines)
+    assert lines == ["``code`` and \\|x - w\\*\\|", "a ` alone"]

@@ -147,12 +147,14 @@ class Executed(SphinxDirective):
         return shown
 
 
-def plain_docstring(_app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+def plain_docstring(_app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
     """Let a docstring mean what it says: bars and stars are mathematics, backquotes are code; no more is markup."""
     for number, line in enumerate(lines):
         parts = line.split("`")
         parts[::2] = [re.sub(r"([|*\\])", r"\\\1", part) for part in parts[::2]]
         lines[number] = "``".join(parts) if len(parts) % 2 else line
+    if what in {"attribute", "data", "property"}:
+        lines.insert(0, "")  # or what stands before a colon in the first line is taken for a type
 
 
 def launchers(notebook: str) -> dict[str, str]:

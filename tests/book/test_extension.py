@@ -94,5 +94,7 @@ def test_a_docstring_is_shown_as_it_is_written(monkeypatch: pytest.MonkeyPatch) 
     import batchtime_book
 
     lines = ["`code` and |x - w*|", "a ` alone"]
-    batchtime_book.plain_docstring(None, "", "", None, None, lines)
+    batchtime_book.plain_docstring(None, "function", "", None, None, lines)
     assert lines == ["``code`` and \\|x - w\\*\\|", "a ` alone"]
+    batchtime_book.plain_docstring(None, "data", "", None, None, value := ["At least: no type."])
+    assert value == ["", "At least: no type."]

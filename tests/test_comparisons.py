@@ -56,6 +56,25 @@ def test_the_law_of_an_arm_is_the_law_of_its_runs() -> None:
     assert comparisons.arms_seen(found) == pytest.approx((8, 1 / 16), rel=0.15)
 
 
+def test_the_largest_deviation_is_that_of_the_batch_size_described_worst() -> None:
+    seen = [record(seed=seed, batch_size=size).observation() for seed in range(3) for size in (8, 16)]
+    # Every mean is 15 (the middle of (10, 20]): the law says 15 at M = 8 and 12.5 at M = 16, a sixth too low.
+    law = InverseLaw(n_inf=10, alpha=40)
+    assert comparisons.largest_deviation(seen, law) == pytest.approx(1 / 6, rel=0.02)
+
+
+def test_every_table_gives_one_measured_mean_and_one_error_of_the_law() -> None:
+    found = arm_of(0.02, InverseLaw(n_inf=1000, alpha=16_000), spread=0.3)
+    assert found.fit is not None
+    shown = {
+        size: comparisons.own_means(found.experiment.select(found.records, [size]))[0]
+        for size in found.experiment.fitted
+    }
+    assert {seen.batch_size: seen for seen in comparisons.own_means(found.fitted)} == shown
+    errors = [found.fit.law.updates(size) / seen.mean - 1 for size, seen in shown.items() if seen.mean is not None]
+    assert found.deviation() == max(abs(error) for error in errors)
+
+
 def test_an_arm_without_a_law_says_why() -> None:
     chosen = at_rate(0.02)
     runs = [run.at(Target(metric="error", value=0.01)) for run in made(chosen, InverseLaw(n_inf=1000, alpha=16_000))]

@@ -24,7 +24,7 @@ from .test_rivals import TRUE, runs
 def cells(shown: HTML) -> list[list[str]]:
     """Return the texts of a table, a list a row."""
     page = BeautifulSoup(str(shown.data), "html.parser")
-    return [[cell.get_text() for cell in row.find_all("td")] for row in page.find_all("tr")[1:]]
+    return [[cell.get_text().replace("\xa0", " ") for cell in row.find_all("td")] for row in page.find_all("tr")[1:]]
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_the_table_of_winners_names_ours_and_theirs(small: Arm, large: Arm) -> N
     assert knee.winner is not None
     assert knee.ours is not None
     errors = knee.winner.leave_one_out_error, knee.ours.leave_one_out_error
-    assert f"(left-out error {errors[0]:.1%}, the inverse law's {errors[1]:.1%})" in lost
+    assert f"(left-out error {100 * errors[0]:.1f} %, the inverse law's {100 * errors[1]:.1f} %)" in lost
 
 
 def test_sweeps_are_named_as_tasks_and_their_variants() -> None:

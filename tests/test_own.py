@@ -70,6 +70,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     (folder / "mine.py").write_text(MODULE)
     monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would outlive a change within the same second
     yield folder / "mine.py"
     sys.modules.pop("mine", None)
     own.cache_clear()

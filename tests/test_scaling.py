@@ -104,7 +104,7 @@ def test_learners_that_wait_for_the_last_as_steps_are_simulated_take_what_the_mo
 
 def test_learners_of_unequal_speed_want_a_smaller_batch() -> None:
     points = optima(TIME, straggling_networks(RING, (0.0, 0.5)), [1, 4, 16])
-    even, uneven = points["work varies by 0%"], points["work varies by 50%"]
+    even, uneven = points["work varies by 0 %"], points["work varies by 50 %"]
     assert even[0] == uneven[0] == (1, pytest.approx(8))
     assert all(b < a for (_, a), (_, b) in zip(even[1:], uneven[1:], strict=True))
 

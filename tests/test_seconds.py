@@ -96,7 +96,7 @@ def test_the_projection_is_named_and_the_measurements_are_marked(axes: Axes) -> 
 
 def test_a_factor_off_costs_the_same_below_and_above_the_optimum() -> None:
     # s = sqrt(100 * 1600 * 0.004 * 0.001) = 0.8, T_min = 3.6: twice the optimum costs 0.8 / 3.6 * 0.5 = 11.1 %.
-    assert cells(time_tables.penalty_table(TIME, factors=(2,)))[1] == ["2", "4", "11.1%", "16", "11.1%"]
+    assert cells(time_tables.penalty_table(TIME, factors=(2,)))[1] == ["2", "4", "11.1 %", "16", "11.1 %"]
 
 
 def test_exposed_communication_is_what_is_taken_beyond_the_work() -> None:
@@ -105,7 +105,7 @@ def test_exposed_communication_is_what_is_taken_beyond_the_work() -> None:
     assert rows[1] == ["8", "8", "9.2", "8.7", "+1.2", "+0.7"]
     predicted = cells(time_tables.predicted_updates_table(TIME.update_time, learners(2), RING))
     # c(2) = 2 x 0.1 ms + 1 ms = 1.2 ms: 9.2 ms as measured.
-    assert predicted[1] == ["8", "9.2", "9.2", "+0%"]
+    assert predicted[1] == ["8", "9.2", "9.2", "+0 %"]
 
 
 def test_the_forms_are_listed_with_their_optima() -> None:
@@ -144,4 +144,4 @@ def test_what_the_closed_form_says_of_a_task_is_read_in_numbers() -> None:
     assert found.noise_share == pytest.approx(2 / 3)  # sqrt(1.6) is twice sqrt(0.4)
     assert found.most_speedup == pytest.approx(9)
     assert found.weak_excess == pytest.approx(0.8 * (1 - 1 / 4) ** 2 / optimal_scaling(TIME, 16))
-    assert cells(time_tables.readings_table({"here": found}))[1][4:6] == ["67%", "9.00"]
+    assert cells(time_tables.readings_table({"here": found}))[1][4:6] == ["67 %", "9.00"]

@@ -24,6 +24,8 @@ from sphinx.config import Config
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+from batchtime.tables import apart
+
 logger = logging.getLogger(__name__)
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
 
@@ -157,6 +159,18 @@ def plain_docstring(_app: Sphinx, what: str, _name: str, _obj: object, _options:
         lines.insert(0, "")  # or what stands before a colon in the first line is taken for a type
 
 
+def set_percent_apart(_app: Sphinx, doctree: nodes.document, _docname: str) -> None:
+    """Write 5 % with a space that does not break wherever text says a percentage, as tables and programs do."""
+    for text in list(doctree.findall(nodes.Text)):
+        if not isinstance(text.parent, nodes.literal | nodes.literal_block | nodes.math | nodes.math_block | nodes.raw):
+            spaced = apart(str(text))
+            if spaced != text:
+                text.parent.replace(text, nodes.Text(spaced))
+    for image in doctree.findall(nodes.image):
+        if "alt" in image:
+            image["alt"] = apart(image["alt"])
+
+
 def launchers(notebook: str) -> dict[str, str]:
     """Return where a notebook can be opened on the web, once it is known where the book is published; else nothing."""
     repository = os.environ.get("BATCHTIME_REPOSITORY")
@@ -247,6 +261,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # Before Sphinx collects the files to download, at priority 500.
     app.connect("doctree-read", add_origin, priority=400)
     app.connect("doctree-read", link_to_tests)
+    app.connect("doctree-resolved", set_percent_apart)
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", name_toggles)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

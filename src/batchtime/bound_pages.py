@@ -129,7 +129,7 @@ def passage_table(
         )
         passed = first_passages(here, batch_size=size, rate=rate, runs=1000, most_updates=3000)
         share = float(np.isfinite(passed).mean())
-        return f"{passed.mean():.1f}" if share == 1 else f"{share:.0%} arrive"
+        return f"{passed.mean():.1f}" if share == 1 else f"{100 * share:.0f} % arrive"
 
     rows = [
         (

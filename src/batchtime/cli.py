@@ -456,7 +456,7 @@ def _sweep_one(
     text = ", ".join(f"{count} {status}" for status, count in counts.items())
     return found, (
         f"{chosen.name}: {len(records)} runs recorded ({text}); "
-        f"{cost.cpu_seconds:.0f} s of CPU, {cost.evaluation_share:.1%} of it for evaluation"
+        f"{cost.cpu_seconds:.0f} s of CPU, {100 * cost.evaluation_share:.1f} % of it for evaluation"
     )
 
 
@@ -555,7 +555,10 @@ def _study(options: argparse.Namespace) -> Result:
     )
     low, high = simulation.lowest_coverage(studies), simulation.highest_coverage(studies)
     found: dict[str, object] = {"designs": len(studies), "lowest_coverage": low, "highest_coverage": high}
-    text = f"{len(studies)} designs of {replications} tables: 95 % intervals hold the truth in {low:.1%} to {high:.1%}"
+    text = (
+        f"{len(studies)} designs of {replications} tables: 95 % intervals hold the truth in "
+        f"{100 * low:.1f} % to {100 * high:.1f} %"
+    )
     return found, text
 
 
@@ -629,7 +632,7 @@ def _time(options: argparse.Namespace) -> Result:
     }
     return found, (
         f"{chosen.name}: {time.fixed_seconds * 1e6:.4g} us an update and {time.seconds_per_example * 1e6:.4g} us an "
-        f"example; medians within {fitted.largest_deviation:.1%} of that line; wall/CPU {ratio:.2f}"
+        f"example; medians within {100 * fitted.largest_deviation:.1f} % of that line; wall/CPU {ratio:.2f}"
     )
 
 
@@ -678,7 +681,11 @@ def _clock(options: argparse.Namespace) -> Result:
     }
     lines = [
         f"{chosen.name}, M = {row.batch_size}: predicted {row.predicted:.3g} s, measured "
-        + ("nothing" if row.measured is None or row.error is None else f"{row.measured:.3g} s, {row.error:+.1%}")
+        + (
+            "nothing"
+            if row.measured is None or row.error is None
+            else f"{row.measured:.3g} s, {100 * row.error:+.1f} %"
+        )
         + f" ({row.n_runs} runs, wall/CPU at most {row.wall_over_cpu:.2f})"
         for row in rows
     ]
@@ -801,7 +808,7 @@ def _fit(options: argparse.Namespace) -> Result:
         low, high = ("open" if side is None else f"{side:.4g}" for side in pairs[quantity])
         lines.append(f"  {quantity:20}{value:10.4g} {units[quantity]:9} 95 % interval {low} to {high}")
     if fitted.leave_one_out_error is not None:
-        lines.append(f"  a batch size left out is predicted to within {fitted.leave_one_out_error:.1%} (rms)")
+        lines.append(f"  a batch size left out is predicted to within {100 * fitted.leave_one_out_error:.1f} % (rms)")
     lines += [f"  warning: {warning}" for warning in warnings]
     return found, "\n".join(lines)
 

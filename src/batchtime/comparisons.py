@@ -8,7 +8,7 @@ from scipy import stats
 
 from batchtime.experiments import Experiment
 from batchtime.fit import MeanUpdates, fit_inverse_law, mean_updates, predict_updates
-from batchtime.records import FitError, LawFit, Observation, RunRecord, Target
+from batchtime.records import FitError, InverseLaw, LawFit, Observation, RunRecord, Target
 from batchtime.scatter import LEVEL
 
 
@@ -53,13 +53,27 @@ class Arm:
         """Return the law's error in the mean at the fitted batch size that it describes worst, as a fraction."""
         if self.fit is None:
             return None
-        seen = [mean for mean in mean_updates(self.fitted) if mean.mean is not None]
-        return max(abs(self.fit.law.updates(one.batch_size) / one.mean - 1) for one in seen if one.mean is not None)
+        return largest_deviation(self.fitted, self.fit.law)
 
     def share_reached(self, batch_size: int) -> float:
         """Return which share of the runs at a batch size reached the target."""
         here = [record for record in self.records if record.batch_size == batch_size]
         return sum(record.outcome.status == "reached" for record in here) / len(here)
+
+
+def own_means(observations: Sequence[Observation]) -> list[MeanUpdates]:
+    """Return the mean updates at each batch size, by increasing size, from the runs at that size and no others.
+
+    So an error of the law is the same wherever it is shown, whichever other batch sizes stand beside.
+    """
+    sizes = sorted({seen.batch_size for seen in observations})
+    return [mean_updates([seen for seen in observations if seen.batch_size == size])[0] for size in sizes]
+
+
+def largest_deviation(observations: Sequence[Observation], law: InverseLaw) -> float:
+    """Return the law's error in the mean updates at the batch size that it describes worst, as a fraction."""
+    seen = own_means(observations)
+    return max(abs(law.updates(one.batch_size) / one.mean - 1) for one in seen if one.mean is not None)
 
 
 def arm(chosen: Experiment, records: Sequence[RunRecord], label: str) -> Arm:
@@ -313,7 +327,7 @@ def mean_ratio(first: Arm, second: Arm) -> float:
 def sealed_errors(one: Arm) -> list[float]:
     """Return the errors of the predicted mean updates at the sealed batch sizes, as fractions of what was measured."""
     sealed = one.experiment.sealed
-    measured = mean_updates(one.experiment.select(one.records, sealed))
+    measured = own_means(one.experiment.select(one.records, sealed))
     predicted = predict_updates(one.fitted, [seen.batch_size for seen in measured], runs=len(one.records))
     return [
         guess.mean / seen.mean - 1 for guess, seen in zip(predicted, measured, strict=True) if seen.mean is not None

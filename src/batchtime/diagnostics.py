@@ -291,9 +291,9 @@ def _of_influence(runs: Sequence[Observation]) -> list[str]:
     if not known:
         return []
     most = max(known, key=lambda one: abs(one.critical_batch_size))
-    changed = f"without it alpha / n_inf changes by {most.critical_batch_size:+.1%}"
+    changed = f"without it alpha / n_inf changes by {100 * most.critical_batch_size:+.1f} %"
     return [f"Batch size {most.batch_size:g} has the most influence: {changed}."]
 
 
 def _percent(value: float) -> str:
-    return f"{abs(value):.1%}"
+    return f"{100 * abs(value):.1f} %"

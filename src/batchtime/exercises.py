@@ -255,8 +255,8 @@ def _about_range(inputs: Inputs, returned: tuple[float, ...]) -> str | None:
     for size in (low, high):
         excess = time.seconds(size) / time.least_seconds - 1
         if not math.isclose(excess, inputs["excess"], rel_tol=1e-3):
-            asked = f"{inputs['excess']:.0%} was asked for"
-            return f"at {size:.6g} training takes {excess:.3%} longer than at best, and {asked}"
+            asked = f"{100 * inputs['excess']:.0f} % was asked for"
+            return f"at {size:.6g} training takes {100 * excess:.3f} % longer than at best, and {asked}"
     return None
 
 

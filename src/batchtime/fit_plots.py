@@ -137,7 +137,7 @@ def biases(axes: Axes, studies: Sequence[StudyRecord], quantity: str) -> None:
         errors = [100 * bias(one, name, quantity) / getattr(one.design.law, quantity) for one in studies]
         (marks,) = axes.plot(errors, places, marker, color=colour, label=name)
         note(marks, {"design": designs, "CV": [one.design.cv for one in studies]})
-    axes.set_yticks(places, [f"CV {one.design.cv:.0%}" for one in studies])
+    axes.set_yticks(places, [f"CV {100 * one.design.cv:.0f} %" for one in studies])
     axes.set_ylim(places[-1] + 0.6, places[0] - 1.6)
     axes.set_xlabel("median estimate over truth, less 1 (%)")
     legend(axes)

@@ -123,7 +123,7 @@ def range_text(ends: tuple[float, float]) -> str:
 def ratio_text(one: Estimates) -> str:
     """Return the noise scale where the target is reached over the sweep's alpha / n_inf, least and largest of seeds."""
     low, high = (end / one.swept for end in one.at_the_end)
-    return f"{low:.2g} to {high:.2g}"
+    return f"{number_text(low, 2)} to {number_text(high, 2)}"
 
 
 def certified_constants(store: Store) -> Constants:

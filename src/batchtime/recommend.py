@@ -171,7 +171,7 @@ def _reasons(
         if reached < LEAST_REACHED * len(here):
             yield (
                 f"Only {reached} of {len(here)} runs at batch size {size:g} reached the target, fewer than "
-                f"{LEAST_REACHED:.0%}: leave that batch size out, or allow more updates."
+                f"{100 * LEAST_REACHED:.0f} %: leave that batch size out, or allow more updates."
             )
     best = with_learners(found.time, learners, network).optimal_batch_size
     if not sizes[0] / BEYOND <= best <= sizes[-1] * BEYOND:
@@ -187,8 +187,8 @@ def _reasons(
         )
     if found.form.largest_deviation > LARGEST_DEVIATION:
         yield (
-            f"The time per update misses a median by {found.form.largest_deviation:.0%}, more than "
-            f"{LARGEST_DEVIATION:.0%}: time more batch sizes, each more often."
+            f"The time per update misses a median by {100 * found.form.largest_deviation:.0f} %, more than "
+            f"{100 * LARGEST_DEVIATION:.0f} %: time more batch sizes, each more often."
         )
 
 

@@ -123,7 +123,7 @@ def optima(
 
 def straggling_networks(network: Network, spreads: Sequence[float]) -> dict[str, Network]:
     """Return a network with learners of some coefficients of variation, named by these."""
-    return {f"work varies by {spread:.0%}": replace(network, straggling=spread) for spread in spreads}
+    return {f"work varies by {100 * spread:.0f} %": replace(network, straggling=spread) for spread in spreads}
 
 
 def fit_all_reduce(timings: Sequence[AllReduceTiming], *, learners: int) -> AllReduceTime:

@@ -236,9 +236,11 @@ def complete_study(
 
 def design_text(design: StudyDesign) -> str:
     """Return how a table is simulated, without its law and its batch sizes."""
-    unit = {"by ratio": f"every {design.every:.0%}", "by updates": f"every {design.every:g} updates"}
+    unit = {"by ratio": f"every {100 * design.every:.0f} %", "by updates": f"every {design.every:g} updates"}
     seen = unit.get(design.evaluated, f"every {design.every:g} examples")
-    stopped = "" if design.budget == "none" else f", {design.censored:.0%} stopped by a budget in {design.budget}"
+    stopped = (
+        "" if design.budget == "none" else f", {100 * design.censored:.0f} % stopped by a budget in {design.budget}"
+    )
     together = f", correlation {design.correlation:g} by seed" if design.correlation else ""
     return f"evaluated {seen}{stopped}{together}"
 

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from IPython.display import HTML, Markdown
 
-from batchtime.comparisons import Arm, Power, Tuned, arms_seen, paired_ratios, pole_bounds, sealed_errors
+from batchtime.comparisons import Arm, Power, Tuned, arms_seen, own_means, paired_ratios, pole_bounds, sealed_errors
 from batchtime.experiments import Experiment
 from batchtime.fit import MeanUpdates, Prediction, mean_updates
 from batchtime.records import (
@@ -33,13 +33,18 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> HTML:
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td data-label="{escape(name)}"{side}>{escape(text)}</td>'
+            f'<td data-label="{escape(name)}"{side}>{escape(apart(text))}</td>'
             for name, side, text in zip(columns, sides, row, strict=True)
         )
         + "</tr>\n"
         for row in rows
     )
     return HTML(f'<table class="{kind}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>')
+
+
+def apart(text: str) -> str:
+    """Return text with each percent sign off its number by a space that does not break: what a format leaves out."""
+    return re.sub(r"(?<=\d) ?%", "\N{NO-BREAK SPACE}%", text)
 
 
 def _side(cells: Sequence[str]) -> str:
@@ -68,7 +73,7 @@ def number_text(value: float, digits: int = 3) -> str:
 
 def percent_text(fraction: float | None, digits: int = 1) -> str:
     """Return a fraction in percent, or words where it is not known."""
-    return "an unknown share (too few batch sizes)" if fraction is None else f"{fraction:.{digits}%}"
+    return "an unknown share (too few batch sizes)" if fraction is None else f"{100 * fraction:.{digits}f} %"
 
 
 def paragraph(text: str) -> Markdown:
@@ -103,7 +108,7 @@ def runs_table(chosen: Experiment, records: Sequence[RunRecord], law: InverseLaw
     rows = []
     for size in sorted(chosen.sweep.batch_sizes):
         here = [record for record in records if record.batch_size == size]
-        seen = _mean(here)
+        seen = own_means([record.observation() for record in here])[0]
         role = "sealed" if size in chosen.sealed else "left out" if size in chosen.left_out else "fitted"
         reached = sum(record.outcome.status == "reached" for record in here)
         rows.append(
@@ -118,17 +123,6 @@ def runs_table(chosen: Experiment, records: Sequence[RunRecord], law: InverseLaw
             )
         )
     return table(["M", "runs are", "reached", "mean updates", "law", "error of the law", "epochs"], rows)
-
-
-def _mean(records: Sequence[RunRecord]) -> MeanUpdates:
-    """Return the mean updates of runs at one batch size."""
-    return mean_updates([record.observation() for record in records])[0]
-
-
-def largest_deviation(chosen: Experiment, records: Sequence[RunRecord], law: InverseLaw) -> float:
-    """Return the law's error in the mean updates at the fitted batch size that it describes worst, as a fraction."""
-    means = [_mean([record for record in records if record.batch_size == size]) for size in chosen.fitted]
-    return max(abs(law.updates(seen.batch_size) / seen.mean - 1) for seen in means if seen.mean is not None)
 
 
 def prediction_table(predicted: Sequence[Prediction], measured: Sequence[MeanUpdates]) -> HTML | Markdown:
@@ -211,8 +205,8 @@ def arms_table(several: Sequence[Arm], what: str) -> HTML:
     return table([what, *columns, "worst error of a mean"], rows)
 
 
-def accuracy_table(several: Sequence[Arm]) -> HTML:
-    """Return how well the law describes and predicts each task, and whether both of its arms were seen."""
+def accuracy_table(several: Sequence[Arm], what: str = "task") -> HTML:
+    """Return how well the law describes and predicts each sweep, and whether both of its arms were seen."""
     rows = []
     for one in several:
         if one.fit is None:
@@ -230,7 +224,7 @@ def accuracy_table(several: Sequence[Arm]) -> HTML:
             )
         )
     columns = [
-        "task",
+        what,
         "batch sizes fitted",
         "alpha / M over n_inf, least to greatest M",
         "spread of runs",

@@ -77,12 +77,12 @@ def training_time(
         low, high = (min(max(end, sizes[0]), sizes[-1]) for end in time.within(within))
         near = np.geomspace(low, high, CURVE_POINTS)
         look: dict[str, Any] = {"color": colour, "linewidth": 5, "alpha": 0.4, "solid_capstyle": "butt"}
-        axes.plot(near, time.seconds(near), **look, label=f"_{name}, within {within:.0%} of the least time")
+        axes.plot(near, time.seconds(near), **look, label=f"_{name}, within {100 * within:.0f} % of the least time")
         if sizes[0] <= time.optimal_batch_size <= sizes[-1]:
             best = time.optimal_batch_size, time.least_seconds
             axes.plot(*best, "D", color=colour, markersize=7, label=f"_{name}, optimal batch size")
     axes.plot([], [], "D", color="grey", label="optimal batch size")
-    axes.plot([], [], color="grey", linewidth=5, alpha=0.4, label=f"within {within:.0%} of the least time")
+    axes.plot([], [], color="grey", linewidth=5, alpha=0.4, label=f"within {100 * within:.0f} % of the least time")
     batch_size_axis(axes)
     plain_log_axis(axes, "seconds to the target")
     legend(axes)

@@ -92,7 +92,7 @@ def _optimum_interval(time: TrainingTime, law_fit: LawFit, form: TimeForm) -> In
     of_time = math.sqrt(f_point(max(form.freedom, 1)) * variance)
     ends: list[float | None] = []
     for sign, end in zip((-1, 1), law_fit.intervals.critical_batch_size, strict=True):
-        of_law = 0.0 if weight == 0 else math.inf if end is None else weight * math.log(end / algorithm)
+        of_law = 0.0 if weight == 0 else math.inf if not end else weight * math.log(end / algorithm)
         reach = math.hypot(of_law, of_time)
         ends.append(time.optimal_batch_size * math.exp(sign * reach) if reach < math.inf else None)
     return ends[0], ends[1]

@@ -16,16 +16,16 @@ def test_the_readme_gives_the_numbers_of_the_book(root: Path, site: Path) -> Non
     text = (root / "README.md").read_text(encoding="utf-8")
     time = glued(root, "training-time-mnist-lenet")
     within = [
-        f"{glued(root, f'law-{name}')['deviation']:.1%}"
+        glued(root, f"law-{name}")["deviation"]
         for name in ("europarl-gru", "cifar10-cnn", "mnist-lenet", "cifar100-cnn")
     ]
     expected = [
         f"the optimum is {time['optimum']:.1f} examples (95 % interval {time['optimum_interval']})",
         f"from {time['low']:.0f} to {time['high']:.0f} costs at most 5 % more",
-        f"stand {time['near_error']:+.1%} off runs by the clock near the optimum, and {time['worst']:.0%} off at",
-        "The law is within {} of the means on Europarl, {} on CIFAR-10, {} on MNIST and {} on CIFAR-100".format(
-            *within
-        ),
+        f"stand {100 * time['near_error']:+.1f} % off runs by the clock near the optimum",
+        f"and {100 * time['worst']:.0f} % off at the worst batch size",
+        "The law is within {:.1f} % of the means on Europarl, {:.1f} % on CIFAR-10, {:.1f} % on MNIST and "
+        "{:.1f} % on CIFAR-100".format(*(100 * float(one) for one in within)),
     ]
     assert [sentence for sentence in expected if sentence not in text] == []
 

@@ -96,6 +96,26 @@ def test_no_cell_shows_a_traceback_or_a_warning(pages: dict[Path, BeautifulSoup]
     assert shown == []
 
 
+def test_no_markup_is_left_in_the_text(pages: dict[Path, BeautifulSoup]) -> None:
+    left = []
+    for path, page in pages.items():
+        for text in page.find_all(string=re.compile(r"\{[\w:-]+\}`|\$[^$]+\$|\]\(|^:{3,}|`{3}")):
+            if text.find_parent(["pre", "code", "script", "textarea"]) is None and not text.find_parent(class_="math"):
+                left.append((path.name, str(text)[:80]))
+    assert left == []
+
+
+def test_a_percent_sign_stands_off_its_number_on_every_page(pages: dict[Path, BeautifulSoup]) -> None:
+    close = re.compile(r"\d%")
+    found = [
+        (path.name, str(text)[:80])
+        for path, page in pages.items()
+        for text in page.find_all(string=close)
+        if text.find_parent(["pre", "code", "script", "textarea"]) is None
+    ]
+    assert found == []
+
+
 def test_every_executed_page_says_how_to_run_it_again(site: Path, pages: dict[Path, BeautifulSoup]) -> None:
     executed = [path for path in pages if path.parent == (site / "runs").resolve()]
     assert executed

@@ -19,6 +19,7 @@ _STYLE = """
 .printed-page { break-before: page; }
 .printed-page pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .printed-page img { max-width: 100%; }
+.printed-page mjx-container svg g { stroke: none; }  /* on paper a line of no width is the thinnest there is */
 body { background: white; padding: 0; }
 .printed-contents a { display: block; }
 .printed-title { padding-top: 30vh; text-align: center; }

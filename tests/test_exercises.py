@@ -61,9 +61,18 @@ def test_the_program_takes_every_command(page: Path) -> None:
         check_command(words)
 
 
-def test_a_teacher_can_make_the_sheet_for_another_task(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sheet", "parameters"),
+    [
+        ("exercises-seconds", {"workload": "cifar10-cnn"}),
+        ("exercises-law", {"workload": "cifar10-cnn", "easy": 0.6}),  # as the page for teachers says
+    ],
+)
+def test_a_teacher_can_make_the_sheet_for_another_task(
+    sheet: str, parameters: dict[str, object], tmp_path: Path
+) -> None:
     executed = tmp_path / "sheet.ipynb"
-    rerun.execute(ROOT / "notebooks" / "exercises-seconds.md", executed, {"workload": "cifar10-cnn"})
+    rerun.execute(ROOT / "notebooks" / f"{sheet}.md", executed, parameters)
     assert "cifar10-cnn" in executed.read_text(encoding="utf-8")
 
 

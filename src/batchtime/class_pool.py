@@ -18,6 +18,7 @@ from batchtime.records import (
     RunRecord,
     StudentResult,
     TrainingTime,
+    UpdateTime,
     UpdateTiming,
     check,
 )
@@ -89,6 +90,7 @@ class Story:
                 f"  an update takes {number_text(time.update_time.fixed_seconds * 1e6)} microseconds, and "
                 f"{number_text(time.update_time.seconds_per_example * 1e6)} more for each example;"
             ),
+            *_bend(time.update_time),
             f"  the two are equal at {number_text(time.update_time.break_even_batch_size)} examples",
             "",
             "BOTH: training time is least between the two batch sizes",
@@ -113,6 +115,14 @@ class Story:
             return "nothing, for no run reached the target"
         inside = _holds(self.clocked.predicted_interval, self.clocked.measured)
         return f"{_milliseconds(self.clocked.measured)}: {'inside' if inside else 'outside of'} that interval"
+
+
+def _bend(time: UpdateTime) -> list[str]:
+    """Return what to know of seconds that bend otherwise than the sum of the two does, nothing for a line."""
+    if time.sharpness == 1:
+        return []
+    between = "longer" if time.sharpness < 1 else "less"
+    return [f"  (a power mean with p = {time.sharpness:.2f}: in between, updates take {between} than that sum);"]
 
 
 def _updates(run: Observation) -> str:

@@ -87,15 +87,25 @@ def _winner(found: Comparison) -> tuple[str, str, str, str]:
     )
 
 
-def verdict_text(contests: Sequence[Contest]) -> str:
-    """Return how often the inverse law wins, and what wins where it does not."""
-    tested = [
+def _tested(contests: Sequence[Contest]) -> list[tuple[str, Comparison]]:
+    """Return each test that the inverse law took part in, by what it was on."""
+    return [
         (f"{one.label} ({which})", found)
         for one in contests
         for which, found in (("fitted batch sizes", one.fitted), ("all batch sizes", one.every))
         if found is not None and found.ours is not None
     ]
-    ours = [found for _, found in tested if found.ours is not None and found.behind(found.ours) < AS_GOOD]
+
+
+def as_good(contests: Sequence[Contest]) -> tuple[int, int]:
+    """Return in how many tests the inverse law is as good as any other law, and how many tests there are."""
+    tested = [found for _, found in _tested(contests)]
+    return sum(found.ours is not None and found.behind(found.ours) < AS_GOOD for found in tested), len(tested)
+
+
+def verdict_text(contests: Sequence[Contest]) -> str:
+    """Return how often the inverse law wins, and what wins where it does not."""
+    tested, (good, tests) = _tested(contests), as_good(contests)
     lost = [
         f"{where}: {found.winner.law.name}, by {found.behind(found.ours):.1f} (left-out error "
         f"{percent_text(found.winner.leave_one_out_error)}, "
@@ -103,9 +113,7 @@ def verdict_text(contests: Sequence[Contest]) -> str:
         for where, found in tested
         if found.ours is not None and found.winner is not None and found.behind(found.ours) >= AS_GOOD
     ]
-    text = (
-        f"In {len(ours)} of {len(tested)} tests the inverse law has the least AICc, or less than {AS_GOOD:g} above it."
-    )
+    text = f"In {good} of {tests} tests the inverse law has the least AICc, or less than {AS_GOOD:g} above it."
     return text + (f" Elsewhere another law does better: {'; '.join(lost)}." if lost else "")
 
 

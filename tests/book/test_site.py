@@ -97,11 +97,13 @@ def test_no_cell_shows_a_traceback_or_a_warning(pages: dict[Path, BeautifulSoup]
 
 
 def test_no_markup_is_left_in_the_text(pages: dict[Path, BeautifulSoup]) -> None:
-    left = []
-    for path, page in pages.items():
-        for text in page.find_all(string=re.compile(r"\{[\w:-]+\}`|\$[^$]+\$|\]\(|^:{3,}|`{3}")):
-            if text.find_parent(["pre", "code", "script", "textarea"]) is None and not text.find_parent(class_="math"):
-                left.append((path.name, str(text)[:80]))
+    markup = re.compile(r"\{[\w:-]+\}`|\$[^$]+\$|\]\(|^:{3,}|`{3}")
+    left = [
+        (path.name, str(text)[:80])
+        for path, page in pages.items()
+        for text in page.find_all(string=markup)
+        if text.find_parent(["pre", "code", "script", "textarea"]) is None and not text.find_parent(class_="math")
+    ]
     assert left == []
 
 

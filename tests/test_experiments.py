@@ -188,6 +188,8 @@ def test_a_grid_to_which_no_law_can_be_fitted_is_refused_before_it_is_trained() 
     DIGITS.check_fittable()
 
 
-def test_an_unknown_workload_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ParameterError, match=r"workload = 'mnits'.*digits-mlp, mnist-lenet, "):
-        experiment("mnits")
+def test_an_unknown_workload_is_refused_with_those_of_like_names() -> None:
+    with pytest.raises(
+        ParameterError, match=r"workload = 'mnist-lent'.*`batchtime workloads` lists \(mnist-lenet.*\?\)"
+    ):
+        experiment("mnist-lent")

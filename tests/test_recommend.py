@@ -78,6 +78,49 @@ def test_nothing_is_recommended_below_what_the_law_is_known_to_hold_for() -> Non
     assert any("below 40 the law fails" in warning for warning in found.warnings)
 
 
+@pytest.mark.parametrize("ends", [{"min_batch_size": 40}, {"max_batch_size": 8}])
+def test_the_range_is_of_what_may_be_used_and_its_price_is_told(ends: dict[str, int]) -> None:
+    found = recommend(runs(0), timings(0), **ends)
+    near, far = found.within_5_percent or (0, 0)
+    assert found.batch_size is not None
+    law = recommend(runs(0), timings(0))
+    assert law.predicted_seconds is not None
+    assert found.predicted_seconds is not None
+    price = found.predicted_seconds / law.predicted_seconds - 1
+    assert any(f"{100 * price:.0f} %" in warning for warning in found.warnings)
+    truth = LAW.updates(np.array([near, far])) * MACHINE.seconds(np.array([near, far]))
+    assert truth.max() == pytest.approx(1.05 * truth.min(), rel=0.02)
+    assert found.batch_size in (near, far)
+
+
+def test_one_run_a_batch_size_is_remarked_on() -> None:
+    alone = [seen for seen in runs(0) if seen.seed == 0]
+    assert any("one run at each batch size" in warning for warning in recommend(alone, timings(0)).warnings)
+    assert not any("one run at each" in warning for warning in recommend(runs(0), timings(0)).warnings)
+
+
+@pytest.mark.parametrize(
+    ("seen", "sizes", "most", "reason"),
+    [
+        (None, (1, 10, 100), 1, r"largest batch size allowed, 1, lies below half the smallest that was run, 4"),
+        (None, (256, 512, 1024), None, r"outside of half the smallest to twice the largest batch size that was timed"),
+        ((100, 150, 400), (1, 10, 100), None, r"do not fall with the batch size"),
+    ],
+)
+def test_what_was_not_measured_near_the_answer_is_refused(
+    seen: tuple[int, ...] | None, sizes: tuple[int, ...], most: int | None, reason: str
+) -> None:
+    updates = seen or (1800, 600, 360)
+    observations = [
+        Observation(batch_size=m, lower=u + d, upper=u + d, seed=d)
+        for m, u in zip((4, 20, 100), updates, strict=True)
+        for d in (0, 9, 20)
+    ]
+    found = recommend(observations, some_timings(sizes), max_batch_size=most)
+    assert found.refused
+    assert re.search(reason, " ".join(found.reasons))
+
+
 def test_the_fastest_of_several_is_the_one_of_the_shortest_time() -> None:
     several = [recommend(runs(0), timings(0), learners=count) for count in (1, 8, 2)]
     assert fastest(several).learners == 8

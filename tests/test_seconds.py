@@ -62,7 +62,7 @@ def test_every_duration_is_drawn_with_its_median_and_each_form(axes: Axes) -> No
 
 
 def test_the_optimum_is_marked_where_the_curve_is_least(axes: Axes) -> None:
-    time_plots.training_time(axes, {"here": TIME}, batch_sizes=[1, 256])
+    time_plots.training_time(axes, {"here": TIME}, batch_sizes=[1, 256], fitted=(2, 128))
     curve = next(line for line in axes.lines if line.get_label() == "here")
     marked = next(line for line in axes.lines if line.get_marker() == "D" and len(np.asarray(line.get_xdata())))
     least = np.asarray(curve.get_ydata(), float).min()

@@ -223,7 +223,8 @@ window.batchtimeCalculator = (() => {
     ["payload", "network", "Bytes of a gradient", "megabytes", -3, 5, 1e6],
   ];
   const LAW = ["n_inf", "alpha"],
-    ALL = [...LAW, "delta", "gamma", "p"];
+    MACHINE = ["delta", "gamma", "p"],
+    ALL = [...LAW, ...MACHINE];
   const LEARNERS = [1, 2, 4, 8, 16, 32, 64],
     LONGEST_LINK = 8000;
   const presets = JSON.parse(document.getElementById("calculator-presets").textContent);
@@ -345,7 +346,7 @@ window.batchtimeCalculator = (() => {
       ["<i>α</i> or <i>γ</i>", share],
     ].sort((one, other) => other[1] - one[1]);
     lines.push(`What limits it: 1 % less of ${parts.map(([words, part]) => `${words} saves ${show(part, 2)} %`).join(", of ")}.
-      However many learners, ${duration(s.n_inf * s.delta)} remain: <i>n</i><sub>∞</sub> updates of <i>δ</i>.`);
+      However many learners, and where communication is free, ${duration(s.n_inf * s.delta)} remain: <i>n</i><sub>∞</sub> updates of <i>δ</i>.`);
     const exchange = model.allReduce(s, L);
     if (exchange > 0) lines.push(`Of each update ${show(exchange * 1e3)} milliseconds are communication.`);
     if (best < L)
@@ -354,7 +355,13 @@ window.batchtimeCalculator = (() => {
       );
     else if (known && (best < from || best > to))
       lines.push(`<strong>But it lies ${best < from ? "below" : "above"} the batch sizes that the law was fitted to, ${show(from)} to ${show(to)},
-        where nothing says that the law holds: the advice is ${show(best < from ? from : to)}.</strong>`);
+        where nothing says that the law holds: ${
+          best < from / 2 || best > 2 * to
+            ? "it is too far from them for any advice; run batch sizes nearer to it"
+            : `the advice is ${show(best < from ? from : to)}`
+        }.</strong>`);
+    if (asFitted() && !asRecorded(LAW) && asRecorded(MACHINE))
+      lines.push(`<strong>The seconds are those of ${state.preset}'s network on ${presetOf(state.preset).cpu}: put in your own.</strong>`);
     return lines.map((line) => `<p>${line}</p>`).join("");
   }
 
@@ -548,13 +555,18 @@ window.batchtimeCalculator = (() => {
       if (!errors.has(id) && numberOf(field.value) !== rounded(state[id])) field.value = rounded(state[id]);
     }
     $("error").textContent = [...errors.values()].join(". ");
+    const here = model.withLearners(s, state.learners);
+    $("brief").textContent = errors.size
+      ? "A number is not allowed"
+      : `Optimum ${show(model.optimum(here))} examples, ${show(model.least(here))} s`;
     draw(s);
     clearTimeout(later);
     // Once the hand rests: what is announced, and the address.
     later = setTimeout(() => settle(s, changed), 200);
   }
   function settle(s, changed) {
-    const texts = { about: aboutPreset(), result: result(s) },
+    const before = errors.size ? "<p><strong>For the last numbers that are allowed:</strong></p>" : "";
+    const texts = { about: aboutPreset(), result: before + result(s) },
       here = model.withLearners(s, state.learners);
     $("curve").setAttribute(
       "aria-label",
@@ -647,7 +659,9 @@ window.batchtimeCalculator = (() => {
           `<tr><th scope="row">${id === "critical" ? "alpha / n_inf" : id}</th><td>${show(fitted[id])}</td><td>${unit}</td><td>${interval(fitted.intervals[id])}</td></tr>`,
       );
       $("fit").innerHTML =
-        `<p>${runs.length} runs at ${fitted.sizes.length} batch sizes; runs at one batch size scatter by ${show(100 * fitted.spread, 2)} %.
+        `<p>${runs.length} runs at ${fitted.sizes.length} batch sizes${
+          runs.length > fitted.sizes.length ? `; runs at one batch size scatter by ${show(100 * fitted.spread, 2)} %` : ""
+        }.
         <i>n</i><sub>∞</sub> and <i>α</i> are in the calculator above.</p>
         <table class="dataframe"><thead><tr>${["quantity", "estimate", "unit", "95 % interval"].map((name) => `<th scope="col">${name}</th>`).join("")}</tr></thead>
         <tbody>${rows.join("")}</tbody></table>${caveats(fitted, seeds)

@@ -21,6 +21,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
@@ -171,6 +172,20 @@ def set_percent_apart(_app: Sphinx, doctree: nodes.document, _docname: str) -> N
             image["alt"] = apart(image["alt"])
 
 
+class KeepExamples(SphinxTransform):
+    """The example at the end of a verb's help is code, before its quotes and dashes are made typographic."""
+
+    default_priority = 500
+
+    def apply(self, **_options: object) -> None:
+        """Set each example as code."""
+        for paragraph in list(self.document.findall(nodes.paragraph)):
+            before, example, command = paragraph.astext().partition("Example: ")
+            if example and not before:
+                paragraph.children = []
+                paragraph += [nodes.Text(example), nodes.literal(command, command)]
+
+
 def launchers(notebook: str) -> dict[str, str]:
     """Return where a notebook can be opened on the web, once it is known where the book is published; else nothing."""
     repository = os.environ.get("BATCHTIME_REPOSITORY")
@@ -261,6 +276,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # Before Sphinx collects the files to download, at priority 500.
     app.connect("doctree-read", add_origin, priority=400)
     app.connect("doctree-read", link_to_tests)
+    app.add_transform(KeepExamples)
     app.connect("doctree-resolved", set_percent_apart)
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", name_toggles)

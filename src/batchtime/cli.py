@@ -182,13 +182,9 @@ def _parser() -> argparse.ArgumentParser:
         "--learners", type=_count, nargs="+", default=[1], metavar="L", help="that share each batch (default: 1)"
     )
     recommend.add_argument("--max-batch-size", type=_count, metavar="N", help="of all learners together")
-    recommend.add_argument(
-        "--latency", type=float, default=0.0, metavar="SECONDS", help="of a message between learners"
-    )
-    recommend.add_argument(
-        "--bandwidth", type=float, default=math.inf, metavar="BYTES", help="a second, of the network"
-    )
-    recommend.add_argument("--gradient-bytes", type=float, default=0.0, metavar="BYTES", help="of one gradient")
+    recommend.add_argument("--latency", type=float, metavar="SECONDS", help="of a message between learners")
+    recommend.add_argument("--bandwidth", type=float, metavar="BYTES", help="a second, of the network")
+    recommend.add_argument("--gradient-bytes", type=float, metavar="BYTES", help="of one gradient; all three or none")
     _add_changes(recommend)
 
     _add_teaching(verb, data)
@@ -231,7 +227,7 @@ def _add_measurements(verb: Callable[..., _Verb], *parents: _Verb) -> None:
         "batchtime time digits-mlp --repeats 50",
         *parents,
     )
-    time.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    time.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists, or MODULE:FUNCTION")
     time.add_argument("--batch-sizes", metavar="LIST", help="sizes to time (default: the sweep's and sizes between)")
     time.add_argument("--repeats", type=_count, default=50, metavar="N", help="durations a size (default: 50)")
     time.add_argument("--allow-busy", action="store_true", help="record and fit also where other programs interfered")
@@ -325,19 +321,24 @@ def _store(options: argparse.Namespace) -> "Store":
     return Store(options.data or data_folder(), recording=recording)
 
 
-def _changed(options: argparse.Namespace, name: str) -> "Experiment":
+def _named(name: str, max_updates: int | None = None) -> "Experiment":
+    """Return a sweep by its name, or that of a function of one's own by module and function."""
     from batchtime.experiments import experiment
+
+    if ":" not in name:
+        return experiment(name)
+    from batchtime.own import own_experiment
+
+    sys.path.insert(0, "")  # as `python -m` would: one's own module lies where one is
+    return own_experiment(name, max_updates=max_updates)
+
+
+def _changed(options: argparse.Namespace, name: str) -> "Experiment":
     from batchtime.records import check
 
-    if ":" in name:
-        from batchtime.own import own_experiment
-
-        sys.path.insert(0, "")  # as `python -m` would: one's own module lies where one is
-        chosen = own_experiment(name, max_updates=options.budget)
-    else:
+    if ":" not in name:
         check(options.budget is None, name="budget", value=options.budget, allowed="nothing beside a named sweep")
-        chosen = experiment(name)
-    return chosen.changed(
+    return _named(name, max_updates=options.budget).changed(
         learning_rate=options.learning_rate,
         target=options.target,
         batch_sizes=options.batch_sizes,
@@ -600,12 +601,12 @@ def _verify(options: argparse.Namespace) -> Result:
 
 
 def _time(options: argparse.Namespace) -> Result:
-    from batchtime.experiments import experiment, timed_batch_sizes
+    from batchtime.experiments import timed_batch_sizes
     from batchtime.store import writing
     from batchtime.timing import time_updates
     from batchtime.update_time import BUSY, fit_update_time
 
-    chosen = experiment(options.name)
+    chosen = _named(options.name)
     sizes = timed_batch_sizes(chosen, options.batch_sizes)
     path = _store(options).timings_file(chosen.name)
     with writing(path) as writer:  # before the measurement, not after it, it is known whether it can be kept
@@ -818,13 +819,20 @@ def _recommend(options: argparse.Namespace) -> Result:
 
     from batchtime import recommend
     from batchtime.records import AllReduceTime, check
-    from batchtime.scaling import Network
+    from batchtime.scaling import FREE, Network
 
-    check(options.bandwidth > 0, name="bandwidth", value=options.bandwidth, allowed="more than 0")
-    network = Network(
-        all_reduce=AllReduceTime(latency_seconds=options.latency, seconds_per_byte=1 / options.bandwidth),
-        payload_bytes=options.gradient_bytes,
-    )
+    network = FREE
+    given = {
+        f"--{name}": getattr(options, name.replace("-", "_")) for name in ("latency", "bandwidth", "gradient-bytes")
+    }
+    if any(value is not None for value in given.values()):
+        for name, value in given.items():
+            check(value is not None, name=name, value=value, allowed=f"a number beside {', '.join({*given} - {name})}")
+        check(options.bandwidth > 0, name="--bandwidth", value=options.bandwidth, allowed="more than 0")
+        network = Network(
+            all_reduce=AllReduceTime(latency_seconds=options.latency, seconds_per_byte=1 / options.bandwidth),
+            payload_bytes=options.gradient_bytes,
+        )
     name, several, missing = _recommendations(options, network)
     best = recommend.fastest(several)
     found: dict[str, object] = {
@@ -865,7 +873,8 @@ def _recommendations(
         return chosen.name, run.recommendations, ()
     name, observations, missing = _observations(options)
     if name == options.source and Path(name).is_file():
-        check(options.timing is not None, name="TIMING.csv", value=None, allowed="a table beside one of runs")
+        allowed = "a second table, with columns batch_size,seconds, beside one of runs"
+        check(options.timing is not None, name="TIMING.csv", value=None, allowed=allowed)
         check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
     least = None
     if options.timing is not None:
@@ -873,7 +882,9 @@ def _recommendations(
     else:
         chosen = _changed(options, options.source)
         least = min(chosen.fitted) if chosen.left_out else None
-        timings = chosen.relevant(_store(options).latest_timing(name, own=options.own_timings).timings)
+        timings = chosen.relevant(
+            _store(options).latest_timing(name, own=options.own_timings or ":" in options.source).timings
+        )
     several = [
         recommend.recommend(
             observations,
@@ -903,7 +914,10 @@ def _recommendation_lines(one: "Recommendation") -> list[str]:
     low, high = ("open" if side is None else f"{side:.4g}" for side in one.interval)
     near, far = one.within_5_percent
     return [
-        f"{learners}: batch size {one.batch_size} (95 % interval {low} to {high}), {near:.4g} to {far:.4g} within 5 %",
+        (
+            f"{learners}: batch size {one.batch_size} (95 % interval of the optimum {low} to {high}), "
+            f"{near:.4g} to {far:.4g} within 5 %"
+        ),
         f"  {one.predicted_seconds:.3g} s to the target; the runs behind this cost {one.pilot_seconds:.3g} s",
     ]
 

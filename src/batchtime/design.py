@@ -70,6 +70,8 @@ class Outlook:
 
     def text(self, made: int) -> str:
         """Return this as a sentence, after so many runs."""
+        if not self.runs and not self.enough:
+            return f"{made} runs made, all of the grid: none is left; a precision beyond theirs takes more seeds"
         more = (
             f"about {len(self.runs)} more" if self.enough else f"all {len(self.runs)} others, which may not be enough,"
         )

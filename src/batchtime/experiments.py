@@ -1,5 +1,6 @@
 """The book's named sweeps: which runs, which batch sizes are sealed, and how a reader may change them."""
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -157,7 +158,12 @@ def experiment(name: str) -> Experiment:
     Raises:
         ParameterError: If there is none of this name.
     """
-    check(name in EXPERIMENTS, name="workload", value=name, allowed=", ".join(EXPERIMENTS))
+    if name not in EXPERIMENTS:
+        near = ", ".join(difflib.get_close_matches(name, EXPERIMENTS, n=3))
+        raise ParameterError(
+            f"workload = {name!r} is not allowed; allowed: a name that `batchtime workloads` lists"
+            f"{f' ({near}?)' if near else ''}, module:function of your own, or, to fit, a table that exists"
+        )
     return EXPERIMENTS[name]
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from batchtime.records import BatchtimeError, FitError, Interval, Observation, UpdateTiming, check
+from batchtime.records import BatchtimeError, FitError, Interval, Observation, TrainingTime, UpdateTiming, check
 from batchtime.scaling import FREE, Network, with_learners
 from batchtime.training_time import TrainingTimeFit, fit_training_time
 from batchtime.update_time import BUSY
@@ -27,7 +27,8 @@ class Recommendation:
         learners: That share each batch.
         batch_size: A whole number of examples of all learners together, the same for each; None if refused.
         interval: 95 % interval of the optimum, before it is rounded or limited; None on a side that is open.
-        within_5_percent: Least and largest batch size of a predicted time at most 5 % above the least; None if refused.
+        within_5_percent: Least and largest batch size that may be used at a predicted time at most 5 % above the least
+            of all that may; None if refused.
         predicted_seconds: Mean seconds to the target at `batch_size`, evaluations not counted; None if refused.
         predicted_updates: Mean updates to the target there; None if refused.
         pilot_seconds: What the updates of all runs given cost one learner, by the fitted time per update; None where
@@ -60,9 +61,11 @@ def recommend(
 ) -> Recommendation:
     """Return the batch size of the least predicted training time, with its interval and the range within 5 %.
 
-    It is refused where the runs leave a side of alpha / n_inf open, the optimum lies beyond twice the largest or below
-    half the smallest batch size that was run, fewer than 70 % of the runs at an end reached the target, the machine of
-    the timings was busy (wall / CPU above 1.1), or the fitted time per update misses a median by more than 15 %.
+    It is refused where updates do not fall with the batch size, the runs leave a side of alpha / n_inf open, the
+    optimum or the largest batch size allowed lies beyond twice the largest or below half the smallest batch size that
+    was run, or one learner's share of the optimum so far from what was timed, fewer than 70 % of the runs at an end
+    reached the target, the machine of the timings was busy (wall / CPU above 1.1), or the fitted time per update misses
+    a median by more than 15 %.
 
     Args:
         observations: Runs to the target, by one learner or several: updates do not depend on how many.
@@ -83,14 +86,18 @@ def recommend(
         found = fit_training_time(observations, timings, allow_busy=True)
     except FitError as error:
         return _refusal(learners, [_sentence(error)])
-    reasons = list(_reasons(found, observations, timings, learners, network))
+    reasons = list(
+        _reasons(found, observations, timings, learners=learners, network=network, max_batch_size=max_batch_size)
+    )
     if reasons:
         cost = _pilot_seconds(found, observations)
         return _refusal(learners, reasons, interval=found.optimal_batch_size, pilot_seconds=cost)
     time = with_learners(found.time, learners, network)
-    best, low, high = time.optimal_batch_size, *time.within(EXCESS)
+    best = time.optimal_batch_size
     most = math.inf if max_batch_size is None else max_batch_size
     least = 1 if min_batch_size is None else min(min_batch_size, most)
+    held = max(least, min(best, most))
+    low, high = time.within((1 + EXCESS) * time.seconds(held) / time.least_seconds - 1)
     share = max(1, math.ceil(least / learners), round(min(best, most) / learners))
     if share * learners > most:
         share -= 1
@@ -102,13 +109,17 @@ def recommend(
         learners=learners,
         batch_size=size,
         interval=(lower, upper),
-        within_5_percent=(max(low, least), min(high, most)) if low <= most and high >= least else (float(size),) * 2,
+        within_5_percent=(max(low, least), min(high, most)),
         predicted_seconds=time.seconds(float(size)),
         predicted_updates=found.time.law.updates(float(size)),
         pilot_seconds=_pilot_seconds(found, observations),
         refused=False,
         reasons=(),
-        warnings=tuple(_warnings(found, best, learners, (min_batch_size, max_batch_size), network)),
+        warnings=tuple(
+            _warnings(
+                found, time, observations, learners=learners, network=network, ends=(min_batch_size, max_batch_size)
+            )
+        ),
     )
 
 
@@ -156,9 +167,14 @@ def _reasons(
     found: TrainingTimeFit,
     observations: Sequence[Observation],
     timings: Sequence[UpdateTiming],
+    *,
     learners: int,
     network: Network,
+    max_batch_size: int | None,
 ) -> Iterator[str]:
+    if found.time.law.alpha == 0:
+        yield "Updates do not fall with the batch size: the law's alpha is 0; add runs at smaller batch sizes."
+        return
     low, high = found.law_fit.intervals.critical_batch_size
     if low is None or high is None:
         yield (
@@ -179,6 +195,17 @@ def _reasons(
             f"The optimum for L = {learners}, {best:.3g}, lies outside of half the smallest to twice the largest batch "
             f"size that was run, {sizes[0]:g} and {sizes[-1]:g}: run batch sizes nearer to it."
         )
+    elif max_batch_size is not None and max_batch_size * BEYOND < sizes[0]:
+        yield (
+            f"The largest batch size allowed, {max_batch_size}, lies below half the smallest that was run, "
+            f"{sizes[0]:g}: run batch sizes nearer to it."
+        )
+    timed = sorted(timing.batch_size for timing in timings)
+    if not timed[0] / BEYOND <= best / learners <= timed[-1] * BEYOND:
+        yield (
+            f"One learner's share of the optimum, {best / learners:.3g}, lies outside of half the smallest to twice "
+            f"the largest batch size that was timed, {timed[0]:g} and {timed[-1]:g}: time batch sizes nearer to it."
+        )
     busy = max(timing.wall_over_cpu for timing in timings)
     if busy > BUSY:
         yield (
@@ -192,14 +219,33 @@ def _reasons(
         )
 
 
+def _excess(time: TrainingTime, batch_size: int) -> str:
+    return f"{100 * (time.seconds(float(batch_size)) / time.least_seconds - 1):.0f} %"
+
+
 def _warnings(
-    found: TrainingTimeFit, best: float, learners: int, ends: tuple[int | None, int | None], network: Network
+    found: TrainingTimeFit,
+    time: TrainingTime,
+    observations: Sequence[Observation],
+    *,
+    learners: int,
+    network: Network,
+    ends: tuple[int | None, int | None],
 ) -> Iterator[str]:
     min_batch_size, max_batch_size = ends
+    best = time.optimal_batch_size
     if min_batch_size is not None and best < min_batch_size:
-        yield f"The optimum by the law is {best:.3g}; below {min_batch_size} the law fails: not advised."
+        yield (
+            f"The optimum by the law is {best:.3g}; below {min_batch_size} the law fails: not advised. At "
+            f"{min_batch_size} training takes {_excess(time, min_batch_size)} longer than by the law at that optimum."
+        )
     if max_batch_size is not None and best > max_batch_size:
-        yield f"The optimum is {best:.4g}; the largest batch size allowed, {max_batch_size}, holds it back."
+        yield (
+            f"The optimum is {best:.4g}; the largest batch size allowed, {max_batch_size}, holds it back, at "
+            f"{_excess(time, max_batch_size)} more training time."
+        )
+    if len(observations) == len({seen.batch_size for seen in observations}):
+        yield "There is one run at each batch size: their scatter is told from the fit alone; add seeds."
     if best < learners:
         yield f"The optimum, {best:.3g}, is less than one example for each of {learners} learners: take fewer."
     if learners > 1 and network == FREE:

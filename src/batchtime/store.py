@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import io
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -181,7 +182,7 @@ class Store:
         found = self._measured("timings", name, TimingRecord, own=own)
         if not found:
             path = self._sources()[own] / "timings" / f"{name}.jsonl"
-            raise StoreError(f"{path} holds no timings of {name}; measure them first: batchtime time {name}")
+            raise StoreError(f"{path} holds no timings of {name}; measure them first with `batchtime time`")
         return found[-1]
 
     def latest_constants(self, name: str) -> ConstantsRecord:
@@ -453,7 +454,7 @@ class _Cells:
 
     def read(self, column: str, kind: type[_R]) -> _R | None:
         """Return a value; None for an empty cell or a column that is not there."""
-        text = self._texts.get(column, "").lower()
+        text = re.sub(r"^(?=\.\d)", "0", self._texts.get(column, "").lower())  # .5 is a number as well
         try:
             value = msgspec.convert(text, kind, strict=False) if text else None
         except msgspec.ValidationError:

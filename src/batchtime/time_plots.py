@@ -29,7 +29,7 @@ from batchtime.plots import (
 )
 from batchtime.records import LearnersRecord, NoiseRecord, TimedRun, TrainingTime, UpdateTiming
 from batchtime.scaling import Network, optimal_scaling, strong_scaling, weak_scaling
-from batchtime.training_time import Clocked
+from batchtime.training_time import Clocked, TrainingTimeFit
 from batchtime.update_time import TimeForm
 
 
@@ -61,28 +61,40 @@ def training_time(
     times: Mapping[str, TrainingTime],
     *,
     batch_sizes: Sequence[float],
+    fitted: tuple[float, float],
     within: float = 0.05,
 ) -> None:
     """Draw training time against the batch size for each named law and machine, its optimum and the range near it.
+
+    Outside of the batch sizes that the law was fitted to curves are dotted, and an optimum there is a hollow mark.
 
     Args:
         axes: Where to draw.
         times: What to call each curve.
         batch_sizes: The curves go from the least to the greatest.
+        fitted: Least and greatest batch size that the laws were fitted to.
         within: The range of batch sizes with at most this excess over the least time is drawn thick.
     """
     sizes = even_grid(batch_sizes)
     for colour, style, (name, time) in zip(COLOURS, LINES, times.items(), strict=False):
-        axes.plot(sizes, time.seconds(sizes), style, color=colour, label=name)
+        inside = (fitted[0] <= sizes) & (sizes <= fitted[1])
+        axes.plot(sizes[inside], time.seconds(sizes[inside]), style, color=colour, label=name)
+        for beyond in (sizes[sizes <= fitted[0]], sizes[sizes >= fitted[1]]):
+            axes.plot(
+                beyond, time.seconds(beyond), ":", color=colour, label=f"_{name}, outside of the fitted batch sizes"
+            )
         low, high = (min(max(end, sizes[0]), sizes[-1]) for end in time.within(within))
         near = np.geomspace(low, high, CURVE_POINTS)
         look: dict[str, Any] = {"color": colour, "linewidth": 5, "alpha": 0.4, "solid_capstyle": "butt"}
         axes.plot(near, time.seconds(near), **look, label=f"_{name}, within {100 * within:.0f} % of the least time")
         if sizes[0] <= time.optimal_batch_size <= sizes[-1]:
             best = time.optimal_batch_size, time.least_seconds
-            axes.plot(*best, "D", color=colour, markersize=7, label=f"_{name}, optimal batch size")
-    axes.plot([], [], "D", color="grey", label="optimal batch size")
-    axes.plot([], [], color="grey", linewidth=5, alpha=0.4, label=f"within {100 * within:.0f} % of the least time")
+            face = colour if fitted[0] <= best[0] <= fitted[1] else "none"
+            look = {"color": colour, "markerfacecolor": face, "markersize": 7}
+            axes.plot(*best, "D", **look, label=f"_{name}, optimal batch size")
+    key = COLOURS[0] if len(times) == 1 else "grey"
+    axes.plot([], [], "D", color=key, label="optimal batch size")
+    axes.plot([], [], color=key, linewidth=5, alpha=0.4, label=f"within {100 * within:.0f} % of the least time")
     batch_size_axis(axes)
     plain_log_axis(axes, "seconds to the target")
     legend(axes)
@@ -105,7 +117,7 @@ def against_the_clock(axes: Axes, time: TrainingTime, runs: Sequence[TimedRun], 
         if row.measured is not None:
             look = {"color": MEASURED, "markersize": 22, "markeredgewidth": 2}
             axes.plot([row.batch_size], [row.measured], "_", **look, label="_mean of the runs by the clock")
-    axes.plot([], [], color=PREDICTED, linewidth=6, alpha=0.3, label="95 % interval of the mean of so many runs")
+    axes.plot([], [], color=PREDICTED, linewidth=6, alpha=0.3, label="where their mean should lie (95 %)")
     axes.plot([], [], "o", color=MEASURED, markersize=4, label="a run by the clock")
     axes.plot([], [], "_", color=MEASURED, markersize=12, markeredgewidth=2, label="their mean")
     batch_size_axis(axes)
@@ -212,15 +224,20 @@ def straggling(axes: Axes, optima: Mapping[str, Sequence[tuple[int, float]]]) ->
     legend(axes)
 
 
-def epoch_and_training(axes: Axes, times: Mapping[str, TrainingTime], batch_sizes: Sequence[float]) -> None:
-    """Draw the time of an epoch and the training time, each over its least value, against the batch size."""
+def epoch_and_training(axes: Axes, found: Mapping[str, TrainingTimeFit], batch_sizes: Sequence[float]) -> None:
+    """Draw the time of an epoch and the training time, each over its least value, against the batch size.
+
+    Training time is drawn at the batch sizes that its law was fitted to.
+    """
     sizes = even_grid(batch_sizes)
     every = CURVE_POINTS // 8
-    for colour, mark, (label, time) in zip(COLOURS, MARKS, times.items(), strict=False):
+    for colour, mark, (label, one) in zip(COLOURS, MARKS, found.items(), strict=False):
+        time, (low, high) = one.time, one.within_law
+        known = sizes[(low <= sizes) & (sizes <= high)]
         epoch = time.update_time.seconds(sizes) / sizes
         look: dict[str, Any] = {"color": colour, "markevery": every, "markersize": 4}
         axes.plot(sizes, epoch / epoch.min(), f"{mark}--", **look, linewidth=1, label=f"_{label}, an epoch")
-        axes.plot(sizes, time.seconds(sizes) / time.least_seconds, f"{mark}-", **look, label=label)
+        axes.plot(known, time.seconds(known) / time.least_seconds, f"{mark}-", **look, label=label)
     axes.plot([], [], color="grey", label="training time over the least")
     axes.plot([], [], "--", color="grey", linewidth=1, label="time of an epoch over its least")
     batch_size_axis(axes)

@@ -366,6 +366,7 @@ def _workloads(_options: argparse.Namespace) -> Result:
 
     found: dict[str, object] = {}
     lines = []
+    width = max(map(len, EXPERIMENTS)) + 2
     for name, known in EXPERIMENTS.items():
         setting = known.sweep.setting
         found[name] = {
@@ -376,7 +377,7 @@ def _workloads(_options: argparse.Namespace) -> Result:
             "batch_sizes": known.sweep.batch_sizes,
             "seeds": len(known.sweep.seeds),
         }
-        lines.append(f"{name:24}{known.summary}")
+        lines.append(f"{name:{width}}{known.summary}")
     return found, "\n".join(lines)
 
 

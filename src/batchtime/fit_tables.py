@@ -141,13 +141,17 @@ def bias_table(studies: Sequence[StudyRecord], quantity: str) -> HTML:
             design_text(one.design),
             f"{one.design.cv:.0%}",
             *(
-                f"{bias(one, name, quantity):+.3g} ({bias(one, name, quantity) / _truth(one, quantity):+.1%})"
+                f"{_signed(bias(one, name, quantity))} ({bias(one, name, quantity) / _truth(one, quantity):+.1%})"
                 for name in ESTIMATORS
             ),
         )
         for one in studies
     ]
     return table(["runs are", "CV", *ESTIMATORS], rows)
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value >= 0 else ''}{number_text(value)}"
 
 
 def expected_bias_table(studies: Sequence[StudyRecord]) -> HTML:
@@ -157,7 +161,7 @@ def expected_bias_table(studies: Sequence[StudyRecord]) -> HTML:
         if (expected := expected_bias(one.design)) is None:
             continue
         quantity, value = expected
-        found = (f"{bias(one, name, quantity):+.3g}" for name in ("ordinary least squares", INTERVAL))
+        found = (_signed(bias(one, name, quantity)) for name in ("ordinary least squares", INTERVAL))
         rows.append((design_text(one.design), f"{one.design.cv:.0%}", quantity, f"{value:+g}", *found))
     return table(["runs are", "CV", "biased", "expected", "by least squares", "by the likelihood"], rows)
 

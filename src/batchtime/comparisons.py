@@ -95,6 +95,11 @@ def count_runs(several: Sequence[Arm]) -> int:
     return sum(len(one.records) for one in several)
 
 
+def count_fitted(several: Sequence[Arm]) -> int:
+    """Return how many runs the laws are fitted to together."""
+    return sum(len(one.fitted) for one in several)
+
+
 def main_arm(several: Sequence[Arm], name: str) -> Arm:
     """Return the arm of the experiment of this name."""
     return next(one for one in several if one.experiment.name == name)
@@ -307,6 +312,11 @@ def paired_ratios(first: Arm, second: Arm) -> dict[int, list[float]]:
     for size, seed in sorted(middles[0].keys() & middles[1].keys()):
         ratios.setdefault(size, []).append(middles[0][size, seed] / middles[1][size, seed])
     return ratios
+
+
+def count_pairs(first: Arm, second: Arm) -> int:
+    """Return how many pairs of runs with one batch size and seed there are, both of which reached the target."""
+    return sum(len(some) for some in paired_ratios(first, second).values())
 
 
 def mean_ratio(first: Arm, second: Arm) -> float:

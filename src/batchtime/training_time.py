@@ -226,6 +226,15 @@ def nearest_to(rows: Sequence[Clocked], batch_size: float) -> Clocked:
     return min(rows, key=lambda row: abs(math.log(row.batch_size / batch_size)))
 
 
+def count_inside(rows: Sequence[Clocked]) -> int:
+    """Return at how many batch sizes the measured mean lies in the interval that was predicted for it."""
+    return sum(
+        row.measured is not None and (low or 0.0) <= row.measured <= (math.inf if high is None else high)
+        for row in rows
+        for low, high in (row.predicted_interval,)
+    )
+
+
 def worst_error(rows: Sequence[Clocked]) -> float:
     """Return the largest error of a predicted training time, without its sign."""
     return max(abs(row.error) for row in rows if row.error is not None)

@@ -336,7 +336,7 @@ def test_a_notebook_of_the_book_makes_a_whole_page_of_other_runs(
     [
         ("batch_sizes", [0], "distinct whole numbers from 1"),
         ("target", 5, "an error is a fraction"),
-        ("workload", "nowhere", "digits-mlp, mnist-lenet"),
+        ("workload", "nowhere", "`batchtime workloads` lists"),
     ],
 )
 def test_a_value_that_the_book_cannot_run_is_refused_in_one_line_before_any_run(

@@ -17,6 +17,7 @@ from batchtime.records import (
     TrainingTime,
     UpdateTime,
     UpdateTiming,
+    holds,
 )
 from batchtime.training_time import (
     against_the_clock,
@@ -182,3 +183,9 @@ def test_learners_that_were_not_timed_are_named() -> None:
     assert learners_recorded([one], 1) == (one,)
     with pytest.raises(FitError, match="no timings of 2 learners; measure them: batchtime learners NAME --learners 2"):
         learners_recorded([one], 1, 2)
+
+
+def test_an_interval_holds_its_ends_and_all_on_a_side_that_is_open() -> None:
+    assert [holds((1.0, 2.0), value) for value in (0.9, 1.0, 2.0, 2.1, None)] == [False, True, True, False, False]
+    assert holds((None, 2.0), -9.0)
+    assert holds((1.0, None), 9.0)

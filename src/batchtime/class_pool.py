@@ -21,6 +21,7 @@ from batchtime.records import (
     UpdateTime,
     UpdateTiming,
     check,
+    holds,
 )
 from batchtime.store import StoreError, read_student
 from batchtime.tables import number_text
@@ -113,7 +114,7 @@ class Story:
     def _verdict(self) -> str:
         if self.clocked.measured is None or self.clocked.error is None:
             return "nothing, for no run reached the target"
-        inside = _holds(self.clocked.predicted_interval, self.clocked.measured)
+        inside = holds(self.clocked.predicted_interval, self.clocked.measured)
         return f"{_milliseconds(self.clocked.measured)}: {'inside' if inside else 'outside of'} that interval"
 
 
@@ -168,7 +169,7 @@ class ClassFit:
     def holding(self, quantity: str) -> int:
         """Return how many students' own intervals hold the class's estimate."""
         value = float(getattr(self.together.law, quantity))
-        return sum(_holds(_interval(fit, quantity), value) for fit in self.alone.values() if fit is not None)
+        return sum(holds(_interval(fit, quantity), value) for fit in self.alone.values() if fit is not None)
 
     def spread(self, quantity: str) -> tuple[float, float]:
         """Return the least and the greatest estimate of a quantity by a student.
@@ -218,11 +219,6 @@ def width(interval: Interval) -> float:
 def _interval(fit: LawFit | None, quantity: str) -> Interval:
     found: Interval = (None, None) if fit is None else getattr(fit.intervals, quantity)
     return found
-
-
-def _holds(interval: Interval, value: float | None) -> bool:
-    low, high = interval
-    return value is not None and (low is None or low <= value) and (high is None or value <= high)
 
 
 def read_class(paths: Sequence[Path]) -> list[StudentResult]:

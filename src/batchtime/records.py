@@ -461,6 +461,12 @@ Interval = tuple[float | None, float | None]
 """A 95 % interval; None where the data leave that side open."""
 
 
+def holds(interval: Interval, value: float | None) -> bool:
+    """Return whether a value is known and lies in an interval, its ends included."""
+    low, high = interval
+    return value is not None and (low is None or low <= value) and (high is None or value <= high)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LawIntervals:
     """Profile-likelihood intervals, 95 %, widened where seeds go together or batch sizes stand off the law."""

@@ -16,13 +16,13 @@ from batchtime.fit import fit_inverse_law, least_squares_law
 from batchtime.provenance import provenance
 from batchtime.records import (
     Array,
-    Interval,
     InverseLaw,
     Observation,
     Progress,
     StudyDesign,
     StudyRecord,
     check,
+    holds,
     unwatched,
 )
 from batchtime.scatter import LEVEL
@@ -173,7 +173,7 @@ def study(
             for quantity, values in estimates[name].items():
                 values.append(float(f"{getattr(law, quantity):.{DIGITS}g}"))
         for quantity, hits in covered.items():
-            hits.append(int(_holds(getattr(fit.intervals, quantity), truth[quantity])))
+            hits.append(int(holds(getattr(fit.intervals, quantity), truth[quantity])))
         censored += fit.n_censored
         progress(number - first + 1, replications)
     return StudyRecord(
@@ -186,11 +186,6 @@ def study(
         censored=censored / (replications * design.seeds * len(design.batch_sizes)),
         provenance=provenance(threads=1),
     )
-
-
-def _holds(interval: Interval, value: float) -> bool:
-    low, high = interval
-    return (low is None or low <= value) and (high is None or value <= high)
 
 
 def complete_study(

@@ -22,6 +22,7 @@ from batchtime.records import (
     TrainingTime,
     UpdateTime,
     UpdateTiming,
+    holds,
 )
 from batchtime.scatter import f_point
 from batchtime.store import Store
@@ -228,11 +229,7 @@ def nearest_to(rows: Sequence[Clocked], batch_size: float) -> Clocked:
 
 def count_inside(rows: Sequence[Clocked]) -> int:
     """Return at how many batch sizes the measured mean lies in the interval that was predicted for it."""
-    return sum(
-        row.measured is not None and (low or 0.0) <= row.measured <= (math.inf if high is None else high)
-        for row in rows
-        for low, high in (row.predicted_interval,)
-    )
+    return sum(holds(row.predicted_interval, row.measured) for row in rows)
 
 
 def worst_error(rows: Sequence[Clocked]) -> float:

@@ -96,26 +96,22 @@ def test_no_cell_shows_a_traceback_or_a_warning(pages: dict[Path, BeautifulSoup]
     assert shown == []
 
 
-def test_no_markup_is_left_in_the_text(pages: dict[Path, BeautifulSoup]) -> None:
-    markup = re.compile(r"\{[\w:-]+\}`|\$[^$]+\$|\]\(|^:{3,}|`{3}")
-    left = [
+def prose(pages: dict[Path, BeautifulSoup], pattern: str) -> list[tuple[str, str]]:
+    """Return the page and the start of each text outside of code and formulas in which a pattern is found."""
+    return [
         (path.name, str(text)[:80])
         for path, page in pages.items()
-        for text in page.find_all(string=markup)
+        for text in page.find_all(string=re.compile(pattern))
         if text.find_parent(["pre", "code", "script", "textarea"]) is None and not text.find_parent(class_="math")
     ]
-    assert left == []
+
+
+def test_no_markup_is_left_in_the_text(pages: dict[Path, BeautifulSoup]) -> None:
+    assert prose(pages, r"\{[\w:-]+\}`|\$[^$]+\$|\]\(|^:{3,}|`{3}") == []
 
 
 def test_a_percent_sign_stands_off_its_number_on_every_page(pages: dict[Path, BeautifulSoup]) -> None:
-    close = re.compile(r"\d%")
-    found = [
-        (path.name, str(text)[:80])
-        for path, page in pages.items()
-        for text in page.find_all(string=close)
-        if text.find_parent(["pre", "code", "script", "textarea"]) is None
-    ]
-    assert found == []
+    assert prose(pages, r"\d%") == []
 
 
 def test_every_executed_page_says_how_to_run_it_again(site: Path, pages: dict[Path, BeautifulSoup]) -> None:

@@ -148,8 +148,8 @@ def zeus(folder: Path) -> Iterator[tuple[Series, pd.DataFrame]]:
         table = pd.read_csv(folder / "zeus" / f"{stem}.csv").rename(columns={"epochs": "number"})
         for target, runs in table.groupby("target_metric"):
             name = f"{workload.rsplit('-', 1)[0]}-{target:g}"
-            if runs["number"].notna().sum() == 0:
-                leave_out(name, "the series", "no run reached the target")
+            if not runs["number"].notna().groupby(runs["batch_size"]).all().any():
+                leave_out(name, "the series", "there is no batch size at which every run reached the target")
                 continue
             optimizer = workload.rsplit("-", 1)[1]
             what = Series(

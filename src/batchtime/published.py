@@ -9,12 +9,15 @@ import difflib
 import functools
 import math
 from importlib import resources
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from batchtime.records import ParameterError
+
+Array = npt.NDArray[np.float64]
 
 PREFIX = "published:"
 """What names a published series where a file of runs could stand."""
@@ -61,7 +64,7 @@ def _series() -> pd.DataFrame:
         on="source",
         validate="many_to_one",
     )
-    sizes = _table("updates").query("reached > 0").groupby("series")["batch_size"].agg(tuple)
+    sizes = _table("updates").query("reached == runs").groupby("series")["batch_size"].agg(tuple)
     timed = _table("seconds")
     frame["batch_sizes"] = frame["series"].map(sizes)
     frame["has_seconds"] = frame["workload"].isin(timed["workload"])
@@ -78,8 +81,8 @@ def series() -> pd.DataFrame:
     """Return the published series, a row each.
 
     Columns: name, source, repository, commit, file, licence, workload, target, unit (of `runs`), step_rule (how the
-    step size goes with the batch size), batch_sizes (a tuple: where a run reached the target), has_seconds, has_joules,
-    note.
+    step size goes with the batch size), batch_sizes (a tuple: where every run reached the target), has_seconds,
+    has_joules, note.
 
     Example:
         >>> series().set_index("name").loc["mlperf-llama31-405b", "batch_sizes"]
@@ -110,7 +113,7 @@ def listing() -> list[dict[str, object]]:
     ]
 
 
-def _one(name: str) -> "pd.Series[object]":
+def _one(name: str) -> "pd.Series[Any]":
     """Return the row of a series.
 
     Raises:
@@ -123,7 +126,7 @@ def _one(name: str) -> "pd.Series[object]":
             f"no published series is called {name!r}; the nearest is {near[0]!r}, and `batchtime published` lists all "
             f"{len(frame)}"
         )
-    return cast("pd.Series[object]", frame.loc[name])
+    return cast("pd.Series[Any]", frame.loc[name])
 
 
 def means(name: str) -> pd.DataFrame:
@@ -145,7 +148,7 @@ def means(name: str) -> pd.DataFrame:
     unit = _table("series").set_index("series").loc[name, "unit"]
     size = frame["batch_size"].to_numpy(dtype=float)
     if unit == "epochs":
-        factor = updates_per_epoch(about["examples_per_epoch"], size)
+        factor = updates_per_epoch(float(about["examples_per_epoch"]), size)
     else:
         factor = 1.0 / size if unit == "examples" else np.ones_like(size)
     for column in ("mean", "lower", "sd"):
@@ -155,10 +158,9 @@ def means(name: str) -> pd.DataFrame:
     ]
 
 
-def updates_per_epoch(examples: object, batch_size: np.ndarray) -> np.ndarray:
+def updates_per_epoch(examples: float, batch_size: Array) -> Array:
     """Return the updates of an epoch, its last batch the smaller, at batch sizes (K,); examples NaN: not stated."""
-    known = float(cast("float", examples))
-    return np.ceil((EXAMPLES if math.isnan(known) else known) / batch_size)
+    return np.ceil((EXAMPLES if math.isnan(examples) else examples) / batch_size)
 
 
 def runs(name: str) -> pd.DataFrame:
@@ -187,14 +189,17 @@ def timed() -> pd.DataFrame:
     device).
     """
     table = _table("seconds")
-    lists = {column: table[column].astype("string").str.split(" ") for column in ("batch_sizes", "seconds")}
-    lists["watts"] = table["watts"].astype("string").str.split(" ")
-    lengths = lists["batch_sizes"].str.len()
-    lists["watts"] = pd.Series(
-        [known if isinstance(known, list) else [math.nan] * n for known, n in zip(lists["watts"], lengths, strict=True)]
-    )
-    long = table.assign(**lists).explode(["batch_sizes", "seconds", "watts"], ignore_index=True)
-    for column in ("batch_sizes", "seconds", "watts"):
+    lists = {
+        column: [str(cell).split(" ") for cell in table[column].fillna("")]
+        for column in ("batch_sizes", "seconds", "watts")
+    }
+    long = table.copy()
+    for column, cells in lists.items():
+        long[column] = [
+            known * (len(own) // len(known)) for own, known in zip(lists["batch_sizes"], cells, strict=True)
+        ]
+    long = long.explode(list(lists), ignore_index=True)
+    for column in lists:
         long[column] = pd.to_numeric(long[column])
     long = long.rename(columns={"batch_sizes": "local_batch_size"})
     long["batch_size"] = long["local_batch_size"] * long["learners"]
@@ -222,12 +227,12 @@ def timings(name: str) -> pd.DataFrame:
     if frame.empty:
         others = ", ".join(sorted(_series().query("has_seconds")["source"].unique()))
         raise ParameterError(f"published series {name!r} has no seconds; those of {others} have: time your own updates")
-    updates = updates_per_epoch(about["examples_per_epoch"], frame["batch_size"].to_numpy(dtype=float))
+    updates = updates_per_epoch(float(about["examples_per_epoch"]), frame["batch_size"].to_numpy(dtype=float))
     frame["seconds"] /= np.where(frame["per"] == "epoch", updates, 1.0)
     frame["joules"] = frame["seconds"] * frame["watts"]
     limit = " at " + frame["power_limit"].astype("Int64").astype("string") + " W"
-    nodes = ", " + frame["nodes"].astype("Int64").astype("string") + np.where(frame["nodes"] == 1, " node", " nodes")
-    nodes = nodes.where(frame["source"] == "pollux", "")
+    number = frame["nodes"].astype("Int64").astype("string")
+    nodes = (", " + number + " nodes").where(frame["nodes"] != 1, ", 1 node").where(frame["source"] == "pollux", "")
     frame["device"] = frame["device"] + limit.fillna("") + nodes.fillna("")
     columns = ["batch_size", "seconds", "joules", "learners", "device"]
     return frame[columns].dropna(axis="columns", how="all").reset_index(drop=True)

@@ -187,9 +187,9 @@ def fit_bent(size: Array, updates: Array, *, power: float) -> Bent:
     def errors(ratio: Array, share: Array) -> tuple[Array, Array]:
         """Return log errors (..., K) and log alpha (...,) that makes their mean 0, at laws (..., 1)."""
         bend = _bend(size, share * size.min(), power)
-        apart = logs - np.log(size / np.exp(ratio) + bend)
-        level = apart.mean(axis=-1, keepdims=True)
-        return apart - level, level[..., 0]
+        levels = logs - np.log(size / np.exp(ratio) + bend)
+        level = levels.mean(axis=-1, keepdims=True)
+        return levels - level, level[..., 0]
 
     low, high = np.log(size.min() / 100), np.log(size.max() * 300)
     ratios, shares = np.meshgrid(np.linspace(low, high, 100), _SHARES if power > 0 else [0.0], indexing="ij")
@@ -200,8 +200,11 @@ def fit_bent(size: Array, updates: Array, *, power: float) -> Bent:
     def at(place: Array) -> tuple[Array, Array]:
         return errors(place[:1], place[1:] if power > 0 else np.zeros(1))
 
+    def apart(place: Array) -> Array:
+        return at(place)[0]
+
     found = least_squares(
-        lambda place: at(place)[0],
+        apart,
         np.array(start),
         bounds=([low - 1, 0.0][: needed - 1], [high + 1, 0.99][: needed - 1]),
         xtol=1e-12,

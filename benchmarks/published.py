@@ -272,6 +272,7 @@ def seconds(folder: Path) -> pd.DataFrame:
     device = gavel["gpu"].str.partition("_")
     gavel["workload"] = "gavel-" + gavel["model"].str.lower()
     gavel["device"] = device[0].str.upper() + np.where(device[2] == "", "", " spread")
+    gavel["seconds"] *= gavel["learners"]  # the source counts the updates of all learners, each of its own batch
     gavel = gavel.assign(source="gavel", per="update", nodes=np.nan, power_limit=np.nan)
     traces = pd.read_csv(folder / "pollux" / "step_times.csv")
     traces = traces.rename(

@@ -16,6 +16,9 @@ from batchtime import published
 
 Array = npt.NDArray[np.float64]
 
+Seconds = Callable[[Array], Array]
+"""From batch sizes of one learner to seconds of an update."""
+
 LEAST_SIZES = 4
 TILES = (8, 32, 64)
 FORMS = ("line", "larger of the two", "power mean", "tiles")
@@ -34,8 +37,8 @@ def timed_series() -> pd.DataFrame:
     return frame[sizes >= LEAST_SIZES].reset_index(drop=True)
 
 
-def fit_form(form: str, size: Array, seconds: Array) -> Array:
-    """Return the fitted seconds (K,) of a form, of least squared relative errors.
+def fit_form(form: str, size: Array, seconds: Array) -> Seconds:
+    """Return a form of least squared relative errors, a function of batch sizes.
 
     Args:
         form: One of `FORMS`; tiles take the best of `TILES`.
@@ -43,44 +46,52 @@ def fit_form(form: str, size: Array, seconds: Array) -> Array:
         seconds: Seconds of an update (K,) there.
 
     Example:
-        >>> fit_form("line", np.array([8.0, 16.0, 32.0]), np.array([2.0, 3.0, 5.0])).round(6).tolist()
-        [2.0, 3.0, 5.0]
+        >>> line = fit_form("line", np.array([8.0, 16.0, 32.0]), np.array([2.0, 3.0, 5.0]))
+        >>> line(np.array([64.0])).round(6).tolist()
+        [9.0]
     """
     if form == "line":
-        return _straight(size, size, seconds)
+        return _straight(size, seconds, tile=1)
     if form == "tiles":
-        fitted = [_straight(np.ceil(size / tile) * tile, size, seconds) for tile in TILES]
-        return min(fitted, key=lambda values: _rms(values, seconds))
+        return min((_straight(size, seconds, tile=tile) for tile in TILES), key=lambda law: _rms(law(size), seconds))
     return _bent(size, seconds, np.array([np.inf]) if form == "larger of the two" else np.geomspace(0.25, 16.0, 25))
 
 
-def _straight(at: Array, size: Array, seconds: Array) -> Array:
-    """Return delta + gamma x, neither below 0, at what stands in for the sizes."""
-    design = np.column_stack([np.ones_like(size), at])
-    return np.asarray(design @ nnls(design / seconds[:, None], np.ones_like(seconds))[0])
+def _straight(size: Array, seconds: Array, *, tile: int) -> Seconds:
+    """Return delta + gamma x, neither below 0, x the size filled up to whole tiles."""
+
+    def filled(m: Array) -> Array:
+        return m if tile == 1 else np.ceil(m / tile) * tile
+
+    design = np.column_stack([np.ones_like(size), filled(size)])
+    delta, gamma = nnls(design / seconds[:, None], np.ones_like(seconds))[0]
+    return lambda m: np.asarray(delta + gamma * filled(m))
 
 
-def _bent(size: Array, seconds: Array, powers: Array) -> Array:
+def _bent(size: Array, seconds: Array, powers: Array) -> Seconds:
     """Return (delta^p + (gamma m)^p)^(1/p) for the best of some p (infinite: the larger of the two), on a grid.
 
     The grid of knees delta / gamma and of p is made three times, each around the best of the one before.
     """
     knees = np.geomspace(size.min() / 2, size.max() * 2, 60)
     for _ in range(3):
-        ratio = (size / knees[:, None])[:, None]  # (knees, 1, K)
-        top = np.maximum(1.0, ratio)
-        power = powers[:, None]
-        with np.errstate(invalid="ignore"):  # 1 to an infinite power, and 1 over it
-            joined = top * ((1 / top) ** power + (ratio / top) ** power) ** (1 / power)
-        relative = np.where(np.isinf(power), top, joined) / seconds
-        levels = relative.sum(axis=-1, keepdims=True) / (relative**2).sum(axis=-1, keepdims=True)
-        squares = ((levels * relative - 1) ** 2).sum(axis=-1)
+        relative = _joined(size / knees[:, None, None], powers[:, None]) / seconds  # (knees, powers, K)
+        levels = relative.sum(axis=-1) / (relative**2).sum(axis=-1)
+        squares = ((levels[..., None] * relative - 1) ** 2).sum(axis=-1)
         i, j = (int(place) for place in np.unravel_index(int(squares.argmin()), squares.shape))
-        best = np.asarray(levels[i, j] * relative[i, j] * seconds, dtype=float)
+        level, knee, power = float(levels[i, j]), float(knees[i]), float(powers[j])
         knees = np.geomspace(knees[max(i - 1, 0)], knees[min(i + 1, len(knees) - 1)], 21)
         if len(powers) > 1:
             powers = np.geomspace(powers[max(j - 1, 0)], powers[min(j + 1, len(powers) - 1)], 11)
-    return best
+    return lambda m: level * _joined(m / knee, np.array(power))
+
+
+def _joined(ratio: Array, power: Array) -> Array:
+    """Return (1 + ratio^p)^(1/p), where p may be infinite."""
+    top = np.maximum(1.0, ratio)
+    with np.errstate(invalid="ignore"):  # 1 to an infinite power
+        joined = top * ((1 / top) ** power + (ratio / top) ** power) ** (1 / power)
+    return np.asarray(np.where(np.isinf(power), top, joined))
 
 
 def _rms(fitted: Array, seconds: Array) -> float:
@@ -115,7 +126,7 @@ def forms(timed: pd.DataFrame) -> pd.DataFrame:
     for key, series in timed.groupby(keys, dropna=False):
         size, seconds = series["local_batch_size"].to_numpy(dtype=float), series["seconds"].to_numpy(dtype=float)
         for form in FORMS:
-            fitted = fit_form(form, size, seconds)
+            fitted = fit_form(form, size, seconds)(size)
             parameters = 3 if form in ("power mean", "tiles") else 2
             freedom = len(size) - parameters
             made.append(

@@ -1,17 +1,20 @@
 """What the table of facts promises, and how it is read."""
 
+import doctest
 import importlib.util
 import json
 import sys
 from importlib import resources
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from batchtime import published
-from batchtime.records import ParameterError
+from batchtime import fixed_time, gpu_energy, gpu_times, gpu_truth, noise_against_runs, published, universal
+from batchtime.fit import fit_inverse_law
+from batchtime.records import Observation, ParameterError
 
 ROOT = Path(__file__).parents[1]
 FACTS = Path(str(resources.files("batchtime").joinpath("facts")))
@@ -158,10 +161,35 @@ def test_what_is_returned_can_be_changed_without_changing_the_next_answer() -> N
     assert published.sources()["repository"].iloc[0] == "ml-energy/zeus"
 
 
+@pytest.mark.parametrize(
+    "module", [published, universal, gpu_truth, gpu_times, gpu_energy, noise_against_runs, fixed_time]
+)
+def test_the_examples_in_the_docstrings_come_out_as_written(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["zeus-cifar100-0.5", "mlperf-llama31-405b", "zhang2025-1.2B", "pollux-yolov3-14.9288"]
+)
+def test_the_law_is_fitted_to_a_published_frame_as_to_ones_own(name: str) -> None:
+    frame = published.runs(name)
+    lower = frame.get("updates_lower", frame["updates"])
+    fitted = fit_inverse_law(
+        [
+            Observation(batch_size=size, lower=low, upper=high)
+            for size, low, high in zip(frame["batch_size"], lower, frame["updates"], strict=True)
+        ]
+    )
+    assert fitted.law.updates(frame["batch_size"].to_numpy(dtype=float)) == pytest.approx(
+        frame["updates"].to_numpy(), rel=0.5
+    )
+    assert frame["batch_size"].min() < fitted.law.critical_batch_size < 10 * frame["batch_size"].max()
+
+
 # The script that makes the tables
 
 
-def maker():  # noqa: ANN201  a module
+def maker() -> ModuleType:
     spec = importlib.util.spec_from_file_location("make_published", ROOT / "benchmarks" / "published.py")
     assert spec is not None
     assert spec.loader is not None

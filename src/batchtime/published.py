@@ -220,7 +220,7 @@ def timings(name: str) -> pd.DataFrame:
     Example:
         >>> frame = timings("zeus-cifar100-0.5").query("device == 'V100 at 250 W' and batch_size == 512")
         >>> frame[["seconds", "joules"]].round(3).values.tolist()
-        [[0.091, 17.746]]
+        [[0.084, 16.543]]
     """
     about = _one(name)
     frame = timed().query("workload == @workload", local_dict={"workload": about["workload"]}).copy()

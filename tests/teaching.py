@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from batchtime import rerun
+from batchtime.book import rerun
 from batchtime.cli import _parser
 
 PROGRAM = ".venv/bin/batchtime"

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 from statsmodels.tools.sm_exceptions import DomainWarning
 
-from batchtime.fit import (
+from batchtime.errors import FitError
+from batchtime.fit.inverse_law import (
+    LawFit,
     bootstrap_laws,
     fit_inverse_law,
     law_band,
@@ -22,7 +24,9 @@ from batchtime.fit import (
     mean_updates,
     predict_updates,
 )
-from batchtime.records import FitError, Interval, InverseLaw, LawFit, Observation
+from batchtime.fit.measurements import Observation
+from batchtime.laws.quantity import Interval
+from batchtime.laws.updates import InverseLaw
 
 LAW = InverseLaw(n_inf=300.0, alpha=4000.0)
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256, 512)

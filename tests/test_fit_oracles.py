@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from batchtime.fit import fit_inverse_law, mean_updates
-from batchtime.records import FitError, Observation
+from batchtime.errors import FitError
+from batchtime.fit.inverse_law import fit_inverse_law, mean_updates
+from batchtime.fit.measurements import Observation
 
 from .test_fit import GRID, LAW, exact, log_likelihood, sampled, seen
 

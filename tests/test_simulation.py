@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batchtime import simulation
-from batchtime.records import ParameterError, StudyDesign
-from batchtime.simulation import BIAS, COVERAGE, ESTIMATORS, INTERVAL, QUANTITIES, STUDIES, bias, simulate, study
-from batchtime.store import Store, data_folder
+from batchtime.errors import ParameterError
+from batchtime.plan import simulation
+from batchtime.plan.simulation import BIAS, COVERAGE, ESTIMATORS, INTERVAL, QUANTITIES, STUDIES, bias, simulate, study
+from batchtime.runs.records import StudyDesign
+from batchtime.runs.store import Store, data_folder
 
 
 def test_runs_have_the_mean_the_spread_and_the_correlation_of_their_design() -> None:

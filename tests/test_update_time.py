@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from batchtime.records import FitError, Interval, UpdateTiming
-from batchtime.update_time import fit_update_time, median_seconds
+from batchtime.errors import FitError
+from batchtime.fit.measurements import UpdateTiming
+from batchtime.fit.update_time import fit_update_time, median_seconds
+from batchtime.laws.quantity import Interval
 
 
 def covers(interval: Interval, value: float) -> bool:

@@ -11,17 +11,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from batchtime.records import BatchtimeError, Progress
+from batchtime.errors import BatchtimeError, ClockError, VerificationError
+from batchtime.runs.records import Progress
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from concurrent.futures import Executor
 
-    from batchtime.experiments import Experiment
-    from batchtime.plan import Estimate
-    from batchtime.recommend import Recommendation
-    from batchtime.records import Observation
-    from batchtime.scaling import Network
-    from batchtime.store import Store
+    from batchtime.fit.measurements import Observation
+    from batchtime.fit.recommend import Recommendation
+    from batchtime.laws.scaling import Network
+    from batchtime.plan.price import Estimate
+    from batchtime.runs.experiment import Experiment
+    from batchtime.runs.store import Store
 
 _Verb = argparse.ArgumentParser
 Result = tuple[dict[str, object], str]
@@ -289,7 +290,7 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
 
 
 def _fraction(text: str) -> float:
-    from batchtime.design import check_precision
+    from batchtime.plan.design import check_precision
 
     try:
         check_precision(float(text))
@@ -310,8 +311,8 @@ def _count_or_none(text: str) -> int:
 
 
 def _store(options: argparse.Namespace) -> "Store":
-    from batchtime.provenance import provenance
-    from batchtime.store import Store, data_folder
+    from batchtime.runs.provenance import provenance
+    from batchtime.runs.store import Store, data_folder
 
     recording = getattr(options, "record", False)
     if recording and provenance(threads=1).dirty:
@@ -323,18 +324,18 @@ def _store(options: argparse.Namespace) -> "Store":
 
 def _named(name: str, max_updates: int | None = None) -> "Experiment":
     """Return a sweep by its name, or that of a function of one's own by module and function."""
-    from batchtime.experiments import experiment
+    from batchtime.runs.catalogue import experiment
 
     if ":" not in name:
         return experiment(name)
-    from batchtime.own import own_experiment
+    from batchtime.train.own import own_experiment
 
     sys.path.insert(0, "")  # as `python -m` would: one's own module lies where one is
     return own_experiment(name, max_updates=max_updates)
 
 
 def _changed(options: argparse.Namespace, name: str) -> "Experiment":
-    from batchtime.records import check
+    from batchtime.errors import check
 
     if ":" not in name:
         check(options.budget is None, name="budget", value=options.budget, allowed="nothing beside a named sweep")
@@ -362,7 +363,7 @@ def _bar(what: str) -> Progress:
 
 
 def _workloads(_options: argparse.Namespace) -> Result:
-    from batchtime.experiments import EXPERIMENTS
+    from batchtime.runs.catalogue import EXPERIMENTS
 
     found: dict[str, object] = {}
     lines = []
@@ -382,8 +383,8 @@ def _workloads(_options: argparse.Namespace) -> Result:
 
 
 def _sweep(options: argparse.Namespace) -> Result:
-    from batchtime.records import check
-    from batchtime.sweep import cluster
+    from batchtime.errors import check
+    from batchtime.train.sweep import cluster
 
     check((options.name is None) == options.all, name="NAME", value=options.name, allowed="one name, or --all")
     if options.device == "cuda" and options.workers is None:
@@ -404,8 +405,8 @@ def _sweep(options: argparse.Namespace) -> Result:
 
 
 def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
-    from batchtime.plan import estimate
-    from batchtime.sweep import recorded
+    from batchtime.plan.price import estimate
+    from batchtime.train.sweep import recorded
 
     found: dict[str, object] = {}
     lines, hours, missing_hours = [], 0.0, 0.0
@@ -430,8 +431,8 @@ def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
 def _sweep_one(
     options: argparse.Namespace, chosen: "Experiment", store: "Store", executor: "Executor | None"
 ) -> Result:
-    from batchtime.records import total_cost
-    from batchtime.sweep import complete
+    from batchtime.runs.records import total_cost
+    from batchtime.train.sweep import complete
 
     if options.precision is not None:
         return _sweep_precisely(options, chosen, store, executor)
@@ -464,9 +465,9 @@ def _sweep_one(
 
 def _plan_precisely(chosen: "Sequence[Experiment]", store: "Store", precision: float) -> Result:
     """Price the runs until a law is known well enough: the first ones, or what is then still missing."""
-    from batchtime.design import outlook
-    from batchtime.plan import estimate_pilot
-    from batchtime.sweep import recorded
+    from batchtime.plan.design import outlook
+    from batchtime.plan.price import estimate_pilot
+    from batchtime.train.sweep import recorded
 
     found: dict[str, object] = {}
     lines = []
@@ -495,11 +496,11 @@ def _first_runs(cost: "Estimate") -> str:
 def _sweep_precisely(
     options: argparse.Namespace, chosen: "Experiment", store: "Store", executor: "Executor | None"
 ) -> Result:
-    from batchtime.design import is_precise, until_precise
-    from batchtime.fit import fit_inverse_law
-    from batchtime.plan import estimate_pilot
-    from batchtime.records import total_cost
-    from batchtime.sweep import complete, pool, recorded
+    from batchtime.fit.inverse_law import fit_inverse_law
+    from batchtime.plan.design import is_precise, until_precise
+    from batchtime.plan.price import estimate_pilot
+    from batchtime.runs.records import total_cost
+    from batchtime.train.sweep import complete, pool, recorded
 
     have = recorded(chosen.sweep, name=chosen.name, store=store)
     price = estimate_pilot(chosen, have)
@@ -544,7 +545,7 @@ def _sweep_precisely(
 
 
 def _study(options: argparse.Namespace) -> Result:
-    from batchtime import simulation
+    from batchtime.plan import simulation
 
     name = options.name
     replications = options.replications or simulation.REPLICATIONS[name]
@@ -565,8 +566,8 @@ def _study(options: argparse.Namespace) -> Result:
 
 
 def _verify(options: argparse.Namespace) -> Result:
-    from batchtime import verify
-    from batchtime.store import Store, data_folder
+    from batchtime.plan import verify
+    from batchtime.runs.store import Store, data_folder
 
     store = Store(options.data or data_folder(), recording=True)
     names = [options.name] if options.name else store.published()
@@ -575,9 +576,7 @@ def _verify(options: argparse.Namespace) -> Result:
     for name in names:
         records = store.runs(name)
         if not records:
-            raise verify.VerificationError(
-                f"no published runs of {name}; published are: {', '.join(store.published())}"
-            )
+            raise VerificationError(f"no published runs of {name}; published are: {', '.join(store.published())}")
         verify.check_runs(name, records)
         checked = (
             verify.rerun_sample(records, runs=options.runs, seed=options.seed, workers=options.workers)
@@ -597,15 +596,15 @@ def _verify(options: argparse.Namespace) -> Result:
                 differing.append(f"{name} at batch size {c.recorded.batch_size}, seed {c.recorded.seed}")
     if differing:
         remedy = "record them again, or raise PROTOCOL_VERSION if the program was meant to change them"
-        raise verify.VerificationError(f"trained again, these came out otherwise: {'; '.join(differing)}; {remedy}")
+        raise VerificationError(f"trained again, these came out otherwise: {'; '.join(differing)}; {remedy}")
     return found, "\n".join(lines)
 
 
 def _time(options: argparse.Namespace) -> Result:
-    from batchtime.experiments import timed_batch_sizes
-    from batchtime.store import writing
-    from batchtime.timing import time_updates
-    from batchtime.update_time import BUSY, fit_update_time
+    from batchtime.fit.update_time import BUSY, fit_update_time
+    from batchtime.runs.catalogue import timed_batch_sizes
+    from batchtime.runs.store import writing
+    from batchtime.train.timing import time_updates
 
     chosen = _named(options.name)
     sizes = timed_batch_sizes(chosen, options.batch_sizes)
@@ -639,13 +638,14 @@ def _time(options: argparse.Namespace) -> Result:
 
 
 def _clock(options: argparse.Namespace) -> Result:
-    from batchtime.clock import ClockError, time_runs
-    from batchtime.experiments import experiment
-    from batchtime.records import RunSpec
-    from batchtime.store import writing
-    from batchtime.sweep import recorded
-    from batchtime.training_time import CLOCKED_SEEDS, against_the_clock, clocked_batch_sizes, of_experiment
-    from batchtime.update_time import BUSY
+    from batchtime.book.training_times import of_experiment
+    from batchtime.fit.update_time import BUSY
+    from batchtime.plan.clock import CLOCKED_SEEDS, against_the_clock, clocked_batch_sizes
+    from batchtime.runs.catalogue import experiment
+    from batchtime.runs.spec import RunSpec
+    from batchtime.runs.store import writing
+    from batchtime.train.clock import time_runs
+    from batchtime.train.sweep import recorded
 
     store = _store(options)
     chosen = experiment(options.name)
@@ -695,9 +695,9 @@ def _clock(options: argparse.Namespace) -> Result:
 
 
 def _learners(options: argparse.Namespace) -> Result:
-    from batchtime.experiments import experiment
-    from batchtime.learners import time_learners
-    from batchtime.store import writing
+    from batchtime.runs.catalogue import experiment
+    from batchtime.runs.store import writing
+    from batchtime.train.learners import time_learners
 
     chosen = experiment(options.name)
     sizes = chosen.changed(batch_sizes=options.batch_sizes or "[8, 16, 32, 64, 96, 128, 256, 512]").sweep.batch_sizes
@@ -722,9 +722,9 @@ def _learners(options: argparse.Namespace) -> Result:
 
 
 def _noise(options: argparse.Namespace) -> Result:
-    from batchtime.experiments import experiment
-    from batchtime.noise import complete_noise
-    from batchtime.noise_scale import noise_scales
+    from batchtime.runs.catalogue import experiment
+    from batchtime.runs.noise_scale import noise_scales
+    from batchtime.train.noise import complete_noise
 
     store = _store(options)
     chosen = experiment(options.name)
@@ -746,9 +746,9 @@ def _noise(options: argparse.Namespace) -> Result:
 
 
 def _constants(options: argparse.Namespace) -> Result:
-    from batchtime.constants import softmax_constants
-    from batchtime.experiments import experiment
-    from batchtime.store import writing
+    from batchtime.runs.catalogue import experiment
+    from batchtime.runs.store import writing
+    from batchtime.train.constants import softmax_constants
 
     chosen = experiment(options.name)
     path = _store(options).constants_file(chosen.name)
@@ -761,9 +761,9 @@ def _constants(options: argparse.Namespace) -> Result:
 
 def _observations(options: argparse.Namespace) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
     """Return what is to be fitted, its name, and what is missing of it."""
-    from batchtime.records import FitError, check
-    from batchtime.store import read_observations
-    from batchtime.sweep import recorded
+    from batchtime.errors import FitError, check
+    from batchtime.runs.store import read_observations
+    from batchtime.train.sweep import recorded
 
     if options.source.endswith(".csv") or Path(options.source).is_file():
         for name in ("learning_rate", "target", "batch_sizes", "seeds", "data"):
@@ -780,8 +780,8 @@ def _observations(options: argparse.Namespace) -> tuple[str, "Sequence[Observati
 
 
 def _fit(options: argparse.Namespace) -> Result:
-    from batchtime.fit import fit_inverse_law
-    from batchtime.records import FitError
+    from batchtime.errors import FitError
+    from batchtime.fit.inverse_law import fit_inverse_law
 
     name, seen, missing = _observations(options)
     try:
@@ -818,9 +818,10 @@ def _fit(options: argparse.Namespace) -> Result:
 def _recommend(options: argparse.Namespace) -> Result:
     from dataclasses import asdict
 
-    from batchtime import recommend
-    from batchtime.records import AllReduceTime, check
-    from batchtime.scaling import FREE, Network
+    from batchtime.errors import check
+    from batchtime.fit import recommend
+    from batchtime.laws.scaling import FREE, Network
+    from batchtime.laws.time import AllReduceTime
 
     network = FREE
     given = {
@@ -854,9 +855,10 @@ def _recommendations(
     options: argparse.Namespace, network: "Network"
 ) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
     """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
-    from batchtime import pilot, recommend
-    from batchtime.records import check
-    from batchtime.store import read_timings
+    from batchtime.errors import check
+    from batchtime.fit import recommend
+    from batchtime.plan import pilot
+    from batchtime.runs.store import read_timings
 
     if options.pilot:
         check(options.timing is None, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
@@ -924,10 +926,10 @@ def _recommendation_lines(one: "Recommendation") -> list[str]:
 
 
 def _class(options: argparse.Namespace) -> Result:
-    from batchtime.records import check
+    from batchtime.errors import check
 
     if options.pool is not None:
-        from batchtime.class_pool import QUANTITIES, pool, read_class
+        from batchtime.book.teaching.pool import QUANTITIES, pool, read_class
 
         for name in ("out", "data"):
             value = getattr(options, name)
@@ -945,8 +947,8 @@ def _class(options: argparse.Namespace) -> Result:
             "warnings": fit.together.warnings,
         }, fit.text()
 
-    from batchtime.classroom import tell
-    from batchtime.store import write_student
+    from batchtime.book.teaching.classroom import tell
+    from batchtime.runs.store import write_student
 
     story = tell(options.student, store=_store(options), progress=_bar(f"student {options.student}"))
     path = (options.out or Path("results")) / f"student-{options.student}.csv"
@@ -988,8 +990,8 @@ def _finite(value: float | None) -> float | None:
 
 
 def _rerun(options: argparse.Namespace) -> Result:
-    from batchtime import rerun
-    from batchtime.records import check
+    from batchtime.book import rerun
+    from batchtime.errors import check
 
     notebook = rerun.find_notebook(options.notebook)
     if options.list:

@@ -104,7 +104,8 @@ def test_exposed_communication_is_what_is_taken_beyond_the_work() -> None:
 
 
 def test_the_forms_are_listed_with_their_optima() -> None:
-    rows = cells(seconds_per_update.forms_table(fit_forms(timings(0, scatter=0.005)), LAW))
+    some = timings(0, scatter=0.005)
+    rows = cells(seconds_per_update.forms_table(some, fit_forms(some), LAW))
     assert [row[0] for row in rows[1:]] == ["line", "larger of the two", "power mean", "two lines"]
     assert min(float(row[1]) for row in rows[1:]) == 0
     assert float(rows[1][4]) == pytest.approx(20, rel=0.05)

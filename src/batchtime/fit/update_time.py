@@ -117,8 +117,31 @@ def _line(sizes: Array, medians: Array, walls: Mapping[int, Array]) -> tuple[Arr
 def _resampled_lines(sizes: Array, walls: Mapping[int, Array]) -> Array:
     """Return the fixed seconds and the seconds per example (DRAWS, 2) with repeats drawn anew within batch sizes."""
     generator = np.random.default_rng(0)
-    drawn = [np.median(generator.choice(wall, size=(DRAWS, len(wall))), axis=1) for wall in walls.values()]
-    return np.array([least_squares_line(sizes, draw, np.ones_like(sizes)) for draw in np.stack(drawn, axis=1)])
+    medians = np.stack([_resampled_medians(wall, generator) for wall in walls.values()], axis=1)  # (DRAWS, sizes)
+    fixed, each = 1 / medians, sizes / medians  # the line's relative residuals are fixed a + each b - 1
+    squares, mixed, each_squares = (fixed**2).sum(axis=1), (fixed * each).sum(axis=1), (each**2).sum(axis=1)
+    a = each_squares * fixed.sum(axis=1) - mixed * each.sum(axis=1)
+    b = squares * each.sum(axis=1) - mixed * fixed.sum(axis=1)
+    determinant = squares * each_squares - mixed**2
+    lines = np.stack((a, b), axis=1) / determinant[:, None]
+    # Where one of them would be less than 0 it is 0, and the other the best alone.
+    lines[a < 0] = np.stack((0 * a, each.sum(axis=1) / each_squares), axis=1)[a < 0]
+    lines[b < 0] = np.stack((fixed.sum(axis=1) / squares, 0 * b), axis=1)[b < 0]
+    return np.asarray(lines)
+
+
+def _resampled_medians(wall: Array, generator: np.random.Generator) -> Array:
+    """Return the medians of DRAWS bootstrap samples of some durations, without drawing the samples.
+
+    Of n uniform numbers the m-th smallest is Beta(m, n + 1 - m), and the next one the least of n - m numbers above it;
+    the same ranks of a bootstrap sample are the durations at these quantiles.
+    """
+    ordered, n = np.sort(wall), len(wall)
+    middle = (n + 1) // 2
+    low = generator.beta(middle, n + 1 - middle, DRAWS)
+    high = 1 - (1 - low) * generator.random(DRAWS) ** (1 / (n - middle)) if n % 2 == 0 else low
+    ranks = np.minimum(np.stack((low, high)) * n, n - 1).astype(np.intp)
+    return np.asarray(ordered[ranks].mean(axis=0))
 
 
 # Other forms than the line
@@ -156,8 +179,6 @@ class TimeForm:
         aicc: 2 k + n log(squares / n) with the correction for few sizes, k counting the scatter; less is better. None
             where there are too few sizes.
         largest_deviation: Largest |form / median - 1| over batch sizes.
-        leave_one_out_error: Root mean square relative error at batch sizes left out of the fit, the ends kept in; None
-            where too few sizes are left.
         covariance: Of the logs of the parameters, (k, k), for one degree of freedom more than is left.
         freedom: Batch sizes less parameters.
     """
@@ -166,7 +187,6 @@ class TimeForm:
     time: UpdateTime | BentTime
     aicc: float | None
     largest_deviation: float
-    leave_one_out_error: float | None
     covariance: tuple[tuple[float, ...], ...]
     freedom: int
 
@@ -177,13 +197,16 @@ FORMS = (*KNEES, "two lines")
 _PARAMETERS = {"line": 2, "larger of the two": 2, "power mean": 3, "two lines": 4}
 
 
-def fit_forms(timings: Sequence[UpdateTiming], *, allow_busy: bool = False) -> tuple[TimeForm, ...]:
-    """Fit each of `FORMS` that the batch sizes suffice for to the median seconds, by least squares of log residuals.
+def fit_forms(
+    timings: Sequence[UpdateTiming], *, among: Sequence[str] = FORMS, allow_busy: bool = False
+) -> tuple[TimeForm, ...]:
+    """Fit some forms that the batch sizes suffice for to the median seconds, by least squares of log residuals.
 
     The line is always there; a form of k parameters needs k + 3 batch sizes.
 
     Args:
         timings: Durations at two or more batch sizes.
+        among: Names, of `FORMS`.
         allow_busy: Whether to fit although wall over CPU seconds exceed 1.1.
 
     Raises:
@@ -192,7 +215,7 @@ def fit_forms(timings: Sequence[UpdateTiming], *, allow_busy: bool = False) -> t
     line = fit_update_time(timings, allow_busy=allow_busy)  # refuses what is impossible
     walls = _durations(timings)
     sizes, medians = np.array(list(walls), dtype=np.float64), np.array([np.median(wall) for wall in walls.values()])
-    names = [name for name in FORMS if name == "line" or len(sizes) >= _PARAMETERS[name] + 3]
+    names = [name for name in among if name == "line" or len(sizes) >= _PARAMETERS[name] + 3]
     if min(line.update_time.fixed_seconds, line.update_time.seconds_per_example) <= 0:
         names = []  # no bend was seen, so that forms of a bend have nothing to go by
     repeats = np.cov(np.log(np.maximum(_resampled_lines(sizes, walls), 1e-300)).T)
@@ -205,7 +228,7 @@ def choose_form(timings: Sequence[UpdateTiming], *, allow_busy: bool = False) ->
     Raises:
         FitError: As `fit_update_time` does, or if the seconds do not show both costs.
     """
-    forms = [form for form in fit_forms(timings, allow_busy=allow_busy) if form.name in KNEES]
+    forms = fit_forms(timings, among=KNEES, allow_busy=allow_busy)
     if not forms:
         warnings = fit_update_time(timings, allow_busy=allow_busy).warnings
         raise FitError(f"the timings do not show both costs of an update. {' '.join(warnings)}")
@@ -232,14 +255,20 @@ def _form(name: str, sizes: Array, medians: Array, repeats: Array) -> TimeForm:
         time=time,
         aicc=2 * k + n * math.log(squares) + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else None,
         largest_deviation=float(np.abs(np.expm1(residuals)).max()),
-        leave_one_out_error=_left_out(name, sizes, medians) if n >= parameters + 3 else None,
         covariance=tuple(tuple(map(float, row)) for row in covariance),
         freedom=freedom,
     )
 
 
-def _left_out(name: str, sizes: Array, medians: Array) -> float:
-    """Return the root mean square relative error at each inner batch size of a fit without it."""
+def left_out_error(timings: Sequence[UpdateTiming], name: str) -> float | None:
+    """Return the root mean square relative error of a form at each inner batch size of a fit without it.
+
+    None where fewer than three batch sizes more than the form has parameters are there.
+    """
+    walls = _durations(timings)
+    sizes, medians = np.array(list(walls), dtype=np.float64), np.array([np.median(wall) for wall in walls.values()])
+    if len(sizes) < _PARAMETERS[name] + 3:
+        return None
     errors = [
         _fit_form(name, sizes[rest], medians[rest])[0].seconds(sizes[~rest])[0] / medians[~rest][0] - 1
         for rest in ~np.eye(len(sizes), dtype=bool)[1:-1]

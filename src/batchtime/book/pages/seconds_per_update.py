@@ -23,7 +23,7 @@ from batchtime.book.plots import (
 from batchtime.book.tables import table
 from batchtime.fit.measurements import UpdateTiming
 from batchtime.fit.training_time import least_time
-from batchtime.fit.update_time import BentTime, TimeForm
+from batchtime.fit.update_time import BentTime, TimeForm, left_out_error
 from batchtime.laws.time import UpdateTime
 from batchtime.laws.updates import InverseLaw
 
@@ -44,18 +44,19 @@ def update_time_table(timings: Sequence[UpdateTiming], time: UpdateTime | BentTi
     return table(["M", "median, ms", "middle half, ms", "fitted, ms", "error"], rows)
 
 
-def forms_table(forms: Sequence[TimeForm], law: InverseLaw) -> HTML:
-    """Return how well each form of the time per update fits, and the optimum that it gives with a law."""
+def forms_table(timings: Sequence[UpdateTiming], forms: Sequence[TimeForm], law: InverseLaw) -> HTML:
+    """Return how well each form of the time per update fits some timings, and the optimum that it gives with a law."""
     least = min(form.aicc for form in forms if form.aicc is not None)
     rows = []
     for form in forms:
         best, seconds = least_time(law, form.time)
+        error = left_out_error(timings, form.name)
         rows.append(
             (
                 form.name,
                 "" if form.aicc is None else f"{form.aicc - least:.1f}",
                 f"{form.largest_deviation:.1%}",
-                "" if form.leave_one_out_error is None else f"{form.leave_one_out_error:.1%}",
+                "" if error is None else f"{error:.1%}",
                 f"{best:.3g}",
                 f"{seconds:.3g}",
             )

@@ -482,7 +482,10 @@ class LawFit:
 
     Args:
         law: Point estimate.
-        spread: Standard deviation of log N between runs at one batch size.
+        scatter: Standard deviation of log N between runs at one batch size, root mean square over the runs; None with
+            one run at each.
+        misfit: Of the means of batch sizes about the law: root of the squares of log(mean / law) over k - 2; None below
+            3 batch sizes that all reached.
         intervals: 95 % profile-likelihood intervals; both sides None where the scatter of the runs is not known.
         r2_examples: R^2 of the mean examples E against M over batch sizes that all reached; None below 3 of them.
         leave_one_out_error: Root mean square, over batch sizes, of the relative error in the mean updates predicted
@@ -496,7 +499,8 @@ class LawFit:
     """
 
     law: InverseLaw
-    spread: float
+    scatter: float | None
+    misfit: float | None
     intervals: LawIntervals
     r2_examples: float | None
     leave_one_out_error: float | None

@@ -90,39 +90,40 @@ CERTAIN = 3.0
 """Standard deviations from which on a shape is said to be seen."""
 
 
-def of_the_shape(law: Maximum, scatter: float | None) -> tuple[str, ...]:
+def of_the_shape(law: Maximum, scatter: float | None) -> Iterator[str]:
     """Tell of updates that rise with the batch size, at one place or at all, or fall faster than 1 / M."""
     rows = law.rows
     whole = np.flatnonzero((rows.by_size(~rows.reached) == 0) & (rows.means > 0))
     if len(whole) < 2:
-        return ()
+        return
     sizes, means, runs = rows.sizes[whole], rows.means[whole], rows.by_size(rows.reached)[whole]
     error = np.sqrt((TYPICAL_SCATTER**2 if scatter is None else scatter**2) / (1 if scatter is None else runs))
     error = np.hypot(np.broadcast_to(error, means.shape), 0.01)
     ends = CERTAIN * math.hypot(error[0], error[-1])
     updates = means * rows.unit_updates
     if math.log(means[-1] / means[0]) > ends:
-        return (
+        yield (
             f"Updates rise with the batch size, from {updates[0]:.4g} at {sizes[0]:g} to {updates[-1]:.4g} at "
-            f"{sizes[-1]:g}: check that updates are given and not examples (updates = examples / batch size).",
+            f"{sizes[-1]:g}: check that updates are given and not examples (updates = examples / batch size)."
         )
+        return
     step = np.log(means[1:] / means[:-1])
     beyond = step - np.diff(np.log(np.maximum(law.updates(whole), 1e-300)))
     certain = beyond / np.hypot(error[1:], error[:-1])
     worst = int(np.argmax(np.where(step > 0, certain, -np.inf)))
     if step[worst] > 0 and certain[worst] > CERTAIN:
-        return (
+        yield (
             f"Updates are {100 * math.expm1(step[worst]):.2g} % higher at batch size {sizes[worst + 1]:g} than at "
             f"{sizes[worst]:g}, which no law allows: was the target, the schedule or the learning rate another there? "
-            f"Mend that, or leave one of the two out.",
+            "Mend that, or leave one of the two out."
         )
+        return
     if len(whole) > 2 and math.log(means[0] * sizes[0] / (means[-1] * sizes[-1])) > ends:
-        return (
+        yield (
             f"Updates fall faster than 1 / M: {updates[0] * sizes[0]:.4g} examples at {sizes[0]:g}, "
-            f"{updates[-1] * sizes[-1]:.4g} at {sizes[-1]:g}, as near the pole of a learning rate that is too large for "
-            f"small batches; leave the smallest batch sizes out, or run them with a smaller learning rate.",
+            f"{updates[-1] * sizes[-1]:.4g} at {sizes[-1]:g}, as near the pole of a learning rate that is too large "
+            "for small batches; leave the smallest batch sizes out, or run them with a smaller learning rate."
         )
-    return ()
 
 
 def of_open_sides(law: Maximum, critical_batch_size: Interval) -> Iterator[str]:

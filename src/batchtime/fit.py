@@ -103,7 +103,7 @@ def fit_inverse_law(observations: Sequence[Observation]) -> LawFit:
     whole = np.flatnonzero(rows.by_size(~rows.reached) == 0)
     left_out = _leave_one_out(best, whole)
     of_runs = scatter_of_runs(rows)
-    shape = caveats.of_the_shape(best, of_runs)
+    shape = tuple(caveats.of_the_shape(best, of_runs))
     n = rows.n_reached
     return LawFit(
         law=rows.law(best.parameters),

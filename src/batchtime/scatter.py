@@ -36,6 +36,7 @@ def f_point(freedom: float) -> float:
     """Return the 95 % point of F(1, freedom): the square of the two-sided t point."""
     return float(fdtri(1, freedom, LEVEL))
 
+
 LARGE_COUNT = 1000
 """Half an update in so many is nothing beside any scatter."""
 

@@ -70,7 +70,8 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
         data,
         record,
     )
-    study.add_argument("name", metavar="NAME", choices=["coverage", "bias"], help="coverage, or bias")
+    names = ("coverage", "bias", "spreads")
+    study.add_argument("name", metavar="NAME", choices=names, help="coverage, bias or spreads")
     study.add_argument("--replications", type=count, metavar="N", help="tables of each design (default: its own)")
 
 
@@ -91,7 +92,8 @@ def _fit(options: argparse.Namespace) -> Result:
         "source": name,
         **{quantity: finite(value) for quantity, value in quantities.items()},
         "intervals": pairs,
-        "spread": fitted.spread,
+        "scatter": finite(fitted.scatter),
+        "misfit": finite(fitted.misfit),
         "leave_one_out_error": finite(fitted.leave_one_out_error),
         "r2_examples": finite(fitted.r2_examples),
         "n_runs": fitted.n_runs,

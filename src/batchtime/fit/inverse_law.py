@@ -27,7 +27,16 @@ from batchtime.fit.likelihood import (
     profile_intervals,
 )
 from batchtime.fit.measurements import Observation
-from batchtime.fit.scatter import LEVEL, Scatter, f_point, scatter_about, seed_incidence
+from batchtime.fit.scatter import (
+    LEVEL,
+    Scatter,
+    f_point,
+    misfit_of_means,
+    scatter_about,
+    scatter_of_runs,
+    seed_incidence,
+)
+from batchtime.fit.spreads import with_spreads
 from batchtime.laws.quantity import Array, Interval
 from batchtime.laws.updates import InverseLaw
 
@@ -47,7 +56,10 @@ class LawFit:
 
     Args:
         law: Point estimate.
-        spread: Standard deviation of log N between runs at one batch size.
+        scatter: Standard deviation of log N between runs at one batch size, root mean square over the runs; None with
+            one run at each.
+        misfit: Of the means of batch sizes about the law: root of the squares of log(mean / law) over k - 2; None below
+            3 batch sizes that all reached.
         intervals: 95 % profile-likelihood intervals; both sides None where the scatter of the runs is not known.
         r2_examples: R^2 of the mean examples E against M over batch sizes that all reached; None below 3 of them.
         leave_one_out_error: Root mean square, over batch sizes, of the relative error in the mean updates predicted
@@ -61,7 +73,8 @@ class LawFit:
     """
 
     law: InverseLaw
-    spread: float
+    scatter: float | None
+    misfit: float | None
     intervals: LawIntervals
     r2_examples: float | None
     leave_one_out_error: float | None
@@ -95,22 +108,24 @@ def least_squares_law(observations: Sequence[Observation]) -> InverseLaw:
 def fit_inverse_law(observations: Sequence[Observation]) -> LawFit:
     """Fit mean updates N = n_inf + alpha / M by interval-censored maximum likelihood.
 
-    log N is Normal(log(n_inf + alpha / M) - s^2 / 2, s^2) with one spread s, so that N is the mean. A run between two
-    evaluations contributes the probability of that interval, a run that never reached the target (a diverged one is
-    such a run) the probability of needing longer, an exact one its density. n_inf and alpha are at least 0.
+    log N is Normal(log(n_inf + alpha / M) - s^2 / 2, s^2), so that N is the mean. A run between two evaluations
+    contributes the probability of that interval, a run that never reached the target (a diverged one is such a run) the
+    probability of needing longer, an exact one its density. n_inf and alpha are at least 0. The spread s falls with the
+    batch size as far as the runs tell (`batchtime.spreads`).
 
     Intervals are where twice the fall of the profile log-likelihood stays below n log(1 + F / (n - 2)), with F the
     95 % point of F(1, n - 2) and n the runs that reached the target. In the normal linear model that is the exact t
     interval; the usual chi-square cutoff 3.84 is its limit for many runs and covers too little for few. A side on
-    which even n_inf = 0 or alpha = 0 stays below the cutoff is open: None. Two departures widen the cutoff:
+    which even n_inf = 0 or alpha = 0 stays below the cutoff is open: None. The cutoff is the widest of three:
 
-    - runs of one seed that go together across batch sizes (seed effect, F test, p < 0.01): the runs are then not n
-      independent ones, and the cutoff is scaled by the variance that the scores summed by seed have against the one
-      that the likelihood takes for granted, with the seeds less one as degrees of freedom (Chandler and Bate 2007);
-    - batch sizes off the law by more than their runs scatter (lack of fit, p < 0.01): the scatter of the batch sizes
-      about the law then takes the place of the scatter of the runs, with two degrees of freedom fewer than batch sizes.
+    - that one;
+    - where seeds were run at several batch sizes, that one scaled by the variance that the scores summed by seed have
+      against the one that the likelihood takes for granted (Chandler and Bate 2007). No test decides between the two:
+      with few seeds it would rarely see what matters;
+    - where batch sizes are off the law by more than their runs scatter (lack of fit, p < 0.01; counts in whole numbers
+      are known to half an update there), the scatter of the batch sizes about the law in place of that of the runs,
+      with two degrees of freedom fewer than batch sizes.
 
-    `spread` is the most likely s times sqrt(n / (n - 2)), the usual allowance for the two fitted parameters.
     `r2_examples` is 1 - (squares of M (mean - law)) / (squares of M mean about their average), the squares summed over
     batch sizes that all reached, and `leave_one_out_error` is over the same ones. The mean of runs known only to
     lie in intervals is, in these two, the mean of the middles.
@@ -121,16 +136,19 @@ def fit_inverse_law(observations: Sequence[Observation]) -> LawFit:
     Raises:
         FitError: If fewer than two batch sizes have a run that reached the target, or a value is impossible.
     """
-    rows = gather(observations)
+    rows = with_spreads(gather(observations))
     best = most_likely_law(rows)
     scatter = scatter_about(best, observations)
     intervals = _law_intervals(best, scatter)
     whole = np.flatnonzero(rows.by_size(~rows.reached) == 0)
     left_out = _leave_one_out(best, whole)
+    of_runs = scatter_of_runs(rows)
+    shape = tuple(caveats.of_the_shape(best, of_runs))
     n = rows.n_reached
     return LawFit(
         law=rows.law(best.parameters),
-        spread=best.spread * math.sqrt(n / max(n - 2, 1)),
+        scatter=of_runs,
+        misfit=misfit_of_means(best),
         intervals=intervals,
         r2_examples=_r2_examples(best, whole),
         leave_one_out_error=float(np.sqrt(np.mean((left_out / rows.means[whole] - 1) ** 2))) if len(left_out) else None,
@@ -141,7 +159,7 @@ def fit_inverse_law(observations: Sequence[Observation]) -> LawFit:
         warnings=(
             *caveats.of_the_design(rows, observations),
             *caveats.of_the_scatter(scatter, whole),
-            *caveats.of_open_sides(best, intervals.critical_batch_size),
+            *(shape or caveats.of_open_sides(best, intervals.critical_batch_size)),
             *caveats.of_a_batch_size(rows, whole, left_out),
             *caveats.of_a_run(rows, observations),
         ),
@@ -215,7 +233,7 @@ def bootstrap_laws(observations: Sequence[Observation], *, replicates: int, seed
     """
     if replicates < 1:
         raise FitError(f"replicates = {replicates}; allowed: a whole number, at least 1")
-    rows = gather(observations)
+    rows = with_spreads(gather(observations))
     weights = _draws(rows, observations, replicates, np.random.default_rng(seed))
     best = most_likely_law(rows)
     chunks = range(0, replicates, 250)  # few enough at once to stay in the processor's cache
@@ -292,7 +310,7 @@ def mean_updates(observations: Sequence[Observation]) -> tuple[MeanUpdates, ...]
     """
     if len(observations) == 0:
         return ()
-    rows = gather(observations, for_law=False)
+    rows = with_spreads(gather(observations, for_law=False))
     means, reaches = np.full(len(rows.sizes), np.nan), np.full(len(rows.sizes), np.inf)
     if rows.bounded.any():
         sizes, best = most_likely_means(rows)
@@ -361,7 +379,7 @@ def predict_updates(
         raise FitError(f"runs = {runs}; allowed: a whole number, at least 1, or None for the law itself")
     if len(batch_sizes) == 0:
         return ()
-    rows = gather(observations)
+    rows = with_spreads(gather(observations))
     best = most_likely_law(rows)
     means = rows.law(best.parameters).updates(np.array(batch_sizes, dtype=np.float64))
     reaches = np.full((len(means), 2), np.inf)
@@ -370,9 +388,11 @@ def predict_updates(
         scatter = scatter_about(best, observations)
         quantities = [Quantity(kind="mean", x=rows.unit_batch_size / size) for size in batch_sizes]
         ends = profile_intervals(best, quantities, [scatter.cutoff(quantity) for quantity in quantities])
-        variance = math.expm1(min(best.spread**2 * n / (n - 2), 500.0))  # of one new run, over its mean squared
-        new = 0.0 if runs is None else math.sqrt(f_point(n - 2) * variance / runs)
-        reaches = np.hypot(np.log(np.array(ends) * rows.unit_updates / means[:, None]), new)
+        of_size = np.array([rows.relative[rows.size == k][0] for k in range(len(rows.sizes))])
+        spread = best.spread * np.exp(np.interp(np.log(batch_sizes), np.log(rows.sizes), of_size))
+        variance = np.expm1(np.minimum(spread**2 * n / (n - 2), 500.0))  # of one new run, over its mean squared
+        new = np.zeros(len(means)) if runs is None else np.sqrt(f_point(n - 2) * variance / runs)
+        reaches = np.hypot(np.log(np.array(ends) * rows.unit_updates / means[:, None]), new[:, None])
     return tuple(
         Prediction(batch_size=float(size), mean=float(mean), interval=_around(mean, *reach), runs=runs)
         for size, mean, reach in zip(batch_sizes, means, reaches, strict=True)

@@ -15,16 +15,10 @@ from scipy import optimize, stats
 from statsmodels.tools.sm_exceptions import DomainWarning
 
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import (
-    LawFit,
-    bootstrap_laws,
-    fit_inverse_law,
-    law_band,
-    least_squares_law,
-    mean_updates,
-    predict_updates,
-)
+from batchtime.fit.bootstrap import bootstrap_laws, law_band
+from batchtime.fit.inverse_law import LawFit, fit_inverse_law, least_squares_law, predict_updates
 from batchtime.fit.likelihood import gather, most_likely_law, most_likely_means
+from batchtime.fit.means import mean_updates
 from batchtime.fit.measurements import Observation
 from batchtime.fit.spreads import with_spreads
 from batchtime.laws.quantity import Interval
@@ -565,7 +559,7 @@ def test_sealed_batch_sizes_lie_in_their_predicted_intervals() -> None:
         runs = sampled(seed)
         sealed = [np.mean([run.lower for run in runs if run.batch_size == size]) for size in (8, 512)]
         known = [run for run in runs if run.batch_size not in (8, 512)]
-        for mean, prediction in zip(sealed, predict_updates(known, [8, 512], runs=10), strict=True):
+        for mean, prediction in zip(sealed, predict_updates(fit_inverse_law(known), [8, 512], runs=10), strict=True):
             hits.append(covers(prediction.interval, float(mean)))
     assert 0.9 <= np.mean(hits) <= 0.99
 
@@ -573,21 +567,21 @@ def test_sealed_batch_sizes_lie_in_their_predicted_intervals() -> None:
 def test_a_prediction_of_the_law_itself_at_a_vast_batch_size_is_the_interval_of_n_inf() -> None:
     runs = sampled(1)
     fit = fit_inverse_law(runs)
-    (prediction,) = predict_updates(runs, [1e12], runs=None)
+    (prediction,) = predict_updates(fit_inverse_law(runs), [1e12], runs=None)
     assert prediction.mean == pytest.approx(fit.law.n_inf)
     assert prediction.interval == pytest.approx(fit.intervals.n_inf, rel=1e-5)
 
 
 def test_nothing_is_predicted_or_averaged_where_nothing_is_sealed() -> None:
-    assert predict_updates(sampled(1), [], runs=3) == ()
+    assert predict_updates(fit_inverse_law(sampled(1)), [], runs=3) == ()
     assert mean_updates([]) == ()
 
 
 def test_predictions_at_a_batch_size_of_zero_or_for_no_runs_are_refused() -> None:
     with pytest.raises(FitError, match="batch size 0"):
-        predict_updates(sampled(1), [0], runs=3)
+        predict_updates(fit_inverse_law(sampled(1)), [0], runs=3)
     with pytest.raises(FitError, match="runs = 0"):
-        predict_updates(sampled(1), [4], runs=0)
+        predict_updates(fit_inverse_law(sampled(1)), [4], runs=0)
 
 
 def test_means_of_exact_runs_have_the_textbook_interval() -> None:
@@ -653,7 +647,7 @@ def check_finite(runs: list[Observation]) -> None:
     for law in bootstrap_laws(runs, replicates=3, seed=0):
         assert math.isfinite(law.n_inf)
         assert math.isfinite(law.alpha)
-    for prediction in predict_updates(runs, [1.0, 1e9], runs=3):
+    for prediction in predict_updates(fit_inverse_law(runs), [1.0, 1e9], runs=3):
         assert math.isfinite(prediction.mean)
 
 

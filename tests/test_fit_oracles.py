@@ -8,7 +8,8 @@ import pytest
 from scipy import optimize, stats
 
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import fit_inverse_law, mean_updates
+from batchtime.fit.inverse_law import fit_inverse_law
+from batchtime.fit.means import mean_updates
 from batchtime.fit.measurements import Observation
 
 from .test_fit import GRID, LAW, exact, log_likelihood, sampled, seen, spreads_of

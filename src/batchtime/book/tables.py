@@ -18,7 +18,8 @@ from batchtime.book.comparisons import (
     pole_bounds,
     sealed_errors,
 )
-from batchtime.fit.inverse_law import LawFit, MeanUpdates, Prediction, mean_updates
+from batchtime.fit.inverse_law import LawFit, Prediction
+from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.quantity import Interval
 from batchtime.laws.updates import InverseLaw

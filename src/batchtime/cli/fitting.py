@@ -14,7 +14,6 @@ from batchtime.cli.common import (
     bar,
     changed,
     count,
-    finite,
     observations,
     store_of,
     without_infinities,
@@ -76,6 +75,8 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
 
 
 def _fit(options: argparse.Namespace) -> Result:
+    from dataclasses import replace
+
     from batchtime.errors import FitError
     from batchtime.fit.inverse_law import fit_inverse_law
 
@@ -84,32 +85,8 @@ def _fit(options: argparse.Namespace) -> Result:
         fitted = fit_inverse_law(seen)
     except FitError as error:
         raise FitError(". ".join((*missing, str(error))).replace("..", ".")) from error
-    warnings = (*missing, *fitted.warnings)
-    law, intervals = fitted.law, fitted.intervals
-    quantities = {"n_inf": law.n_inf, "alpha": law.alpha, "critical_batch_size": law.critical_batch_size}
-    pairs = {quantity: getattr(intervals, quantity) for quantity in quantities}
-    found: dict[str, object] = {
-        "source": name,
-        **{quantity: finite(value) for quantity, value in quantities.items()},
-        "intervals": pairs,
-        "scatter": finite(fitted.scatter),
-        "misfit": finite(fitted.misfit),
-        "leave_one_out_error": finite(fitted.leave_one_out_error),
-        "r2_examples": finite(fitted.r2_examples),
-        "n_runs": fitted.n_runs,
-        "n_censored": fitted.n_censored,
-        "batch_sizes": fitted.batch_sizes,
-        "warnings": warnings,
-    }
-    units = {"n_inf": "updates", "alpha": "examples", "critical_batch_size": "examples"}
-    lines = [f"{name}: {fitted.n_runs} runs at {len(fitted.batch_sizes)} batch sizes, {fitted.n_censored} censored"]
-    for quantity, value in quantities.items():
-        low, high = ("open" if side is None else f"{side:.4g}" for side in pairs[quantity])
-        lines.append(f"  {quantity:20}{value:10.4g} {units[quantity]:9} 95 % interval {low} to {high}")
-    if fitted.leave_one_out_error is not None:
-        lines.append(f"  a batch size left out is predicted to within {100 * fitted.leave_one_out_error:.1f} % (rms)")
-    lines += [f"  warning: {warning}" for warning in warnings]
-    return found, "\n".join(lines)
+    fitted = replace(fitted, warnings=(*missing, *fitted.warnings))
+    return {"source": name, **fitted.to_dict()}, f"{name}: {fitted}"
 
 
 def _recommend(options: argparse.Namespace) -> Result:

@@ -230,10 +230,15 @@ def import_graph() -> grimp.ImportGraph:
 def sources(modules: set[str]) -> list[str]:
     """Return the source files of these modules of the package, and of all that they import."""
     graph = import_graph()
-    closure = {"batchtime"} | modules | {found for module in modules for found in graph.find_upstream_modules(module)}
-    return sorted(
-        f"src/{'batchtime/__init__' if name == 'batchtime' else name.replace('.', '/')}.py" for name in closure
-    )
+    closure = modules | {found for module in modules for found in graph.find_upstream_modules(module)}
+    closure |= {name.rsplit(".", depth)[0] for name in closure for depth in range(1, name.count(".") + 1)}
+    return sorted(source_file(name) for name in closure)
+
+
+def source_file(module: str) -> str:
+    """Return the source file of a module of the package, or of a room of it."""
+    path = Path("src", *module.split("."))
+    return str(path / "__init__.py" if path.is_dir() else path.with_suffix(".py"))
 
 
 def imported_modules(notebook: Path) -> set[str]:
@@ -258,14 +263,15 @@ def imported_modules(notebook: Path) -> set[str]:
 
 def execute_page(name: str) -> TaskFailed | None:
     """Execute one page's notebook into book/runs; return why that failed, if it did."""
-    from batchtime import records, rerun
+    from batchtime import errors
+    from batchtime.book import rerun
 
     page = PAGES[name]
     try:
         rerun.execute(
             ROOT / "notebooks" / page.notebook, ROOT / RUNS / f"{name}.ipynb", page.parameters, title=page.title
         )
-    except records.BatchtimeError as error:
+    except errors.BatchtimeError as error:
         return TaskFailed(str(error))
     return None
 
@@ -296,7 +302,7 @@ def task_page() -> Iterator[Task]:
             "actions": [(execute_page, [name])],
             "file_dep": [
                 str(notebook),
-                *sources(imported_modules(notebook) | {"batchtime.rerun"}),
+                *sources(imported_modules(notebook) | {"batchtime.book.rerun"}),
                 *(f"data/{path}" for path in page.data),
                 "requirements.lock",
             ],

@@ -16,10 +16,11 @@ from time import perf_counter
 import msgspec
 from distributed import LocalCluster
 
-from batchtime import sweep
-from batchtime.experiments import experiment
-from batchtime.records import RunRecord, RunSpec, SweepSpec
-from batchtime.store import Store, data_folder, writing
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.records import RunRecord
+from batchtime.runs.spec import RunSpec, SweepSpec
+from batchtime.runs.store import Store, data_folder, writing
+from batchtime.train import sweep
 
 RUNS = 10_000
 

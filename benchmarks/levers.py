@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, func, nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
-from batchtime.datasets import import_torchvision
-from batchtime.experiments import experiment
-from batchtime.models import MODELS
-from batchtime.records import RunRecord
-from batchtime.store import Store, data_folder, datasets_folder
-from batchtime.sweep import recorded
-from batchtime.training import Trainer, evaluate
-from batchtime.workloads import Task, build
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.records import RunRecord
+from batchtime.runs.store import Store, data_folder, datasets_folder
+from batchtime.train.datasets import import_torchvision
+from batchtime.train.loop import Trainer, evaluate
+from batchtime.train.models import MODELS
+from batchtime.train.sweep import recorded
+from batchtime.train.workloads import Task, build
 
 STRETCHES = 9
 RATE = 0.01

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset, TensorDataset
 
-from batchtime.datasets import import_torchvision
-from batchtime.experiments import experiment
-from batchtime.models import MODELS
-from batchtime.store import Store, datasets_folder
-from batchtime.sweep import complete
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.store import Store, datasets_folder
+from batchtime.train.datasets import import_torchvision
+from batchtime.train.models import MODELS
+from batchtime.train.sweep import complete
 
 BATCH_SIZES = (8, 32, 128, 512)
 SEEDS = (0, 1)

@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from batchtime.datasets import DatasetError
-from batchtime.experiments import Experiment, experiment
-from batchtime.store import Store
-from batchtime.sweep import complete
-from batchtime.workloads import build
+from batchtime.errors import DatasetError
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.experiment import Experiment
+from batchtime.runs.store import Store
+from batchtime.train.sweep import complete
+from batchtime.train.workloads import build
 
 
 def part() -> Experiment:

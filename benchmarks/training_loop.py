@@ -10,10 +10,10 @@ from time import thread_time
 import numpy as np
 import torch
 
-from batchtime.datasets import DatasetError
-from batchtime.experiments import tasks
-from batchtime.training import Trainer
-from batchtime.workloads import Task, build
+from batchtime.errors import DatasetError
+from batchtime.runs.catalogue import tasks
+from batchtime.train.loop import Trainer
+from batchtime.train.workloads import Task, build
 
 STRETCHES = 11
 GATHERED = 16

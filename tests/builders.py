@@ -10,21 +10,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from batchtime.records import (
-    Cost,
-    EvaluationGrid,
-    Evaluations,
-    InverseLaw,
-    LearningRate,
-    Metric,
-    Observation,
-    Outcome,
-    Provenance,
-    RunRecord,
-    Setting,
-    Target,
-    Workload,
-)
+from batchtime.fit.measurements import Observation
+from batchtime.laws.learning_rate import LearningRate
+from batchtime.laws.updates import InverseLaw
+from batchtime.runs.records import Cost, Evaluations, Outcome, Provenance, RunRecord
+from batchtime.runs.spec import EvaluationGrid, Metric, Setting, Target, Workload
 
 LAW = InverseLaw(n_inf=100, alpha=1600)
 RUNS = [

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from batchtime import sweep
-from batchtime.records import BatchtimeError, RunRecord, RunSpec, SweepSpec
-from batchtime.store import Store
+from batchtime.errors import BatchtimeError
+from batchtime.runs.records import RunRecord
+from batchtime.runs.spec import RunSpec, SweepSpec
+from batchtime.runs.store import Store
+from batchtime.train import sweep
 
 from .builders import record, setting
 

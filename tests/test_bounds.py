@@ -5,9 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from batchtime.bounds import AveragedIterate, Constants, LastIterate, interpolation, necessary, without_replacement
-from batchtime.margins import CASE, MARGINS, Case
-from batchtime.records import InverseLaw, ParameterError
+from batchtime.errors import ParameterError
+from batchtime.laws.updates import InverseLaw
+from batchtime.theory.bounds import (
+    AveragedIterate,
+    Constants,
+    LastIterate,
+    interpolation,
+    necessary,
+    without_replacement,
+)
+from batchtime.theory.margins import CASE, MARGINS, Case
 
 VALID = {"smoothness": 2.0, "curvature": 0.1, "noise_variance": 3.0, "distance": 1.0, "start": 1.0, "gap": 0.01}
 

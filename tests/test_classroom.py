@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batchtime import classroom, cli
-from batchtime.class_pool import BATCH_SIZES, pool, read_class, share, width
-from batchtime.classroom import rehearse, tell
-from batchtime.clock import ClockError
-from batchtime.records import FitError, Observation, RunSpec, StudentResult, StudyDesign, TimedRun, TimingRecord
-from batchtime.simulation import simulate
-from batchtime.store import Store, StoreError, Writer, read_observations, read_student, write_student
-from batchtime.update_time import BUSY
+from batchtime import cli
+from batchtime.book.teaching import classroom
+from batchtime.book.teaching.classroom import rehearse, tell
+from batchtime.book.teaching.pool import BATCH_SIZES, pool, read_class, share, width
+from batchtime.errors import ClockError, FitError, StoreError
+from batchtime.fit.measurements import Observation
+from batchtime.fit.update_time import BUSY
+from batchtime.plan.simulation import simulate
+from batchtime.runs.records import StudentResult, StudyDesign, TimedRun, TimingRecord
+from batchtime.runs.spec import RunSpec
+from batchtime.runs.store import Store, Writer, read_observations, read_student, write_student
 
 from .test_cli import complaint
 

@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from batchtime import cli
-from batchtime.records import InverseLaw, Observation, RunSpec, TimingRecord, UpdateTiming
-from batchtime.store import Store, StoreError, writing
-from batchtime.sweep import train
+from batchtime.errors import StoreError
+from batchtime.fit.measurements import Observation, UpdateTiming
+from batchtime.laws.updates import InverseLaw
+from batchtime.runs.records import TimingRecord
+from batchtime.runs.spec import RunSpec
+from batchtime.runs.store import Store, writing
+from batchtime.train.sweep import train
 
 from .builders import record, setting, write_observations
 
@@ -51,7 +55,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1
 
 
 def test_help_answers_without_importing_what_is_slow() -> None:
-    imported = "import sys, batchtime.cli as c; c._parser(); sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    imported = "import sys, batchtime.cli as c; c.parser(); sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", imported], check=False).returncode == 0
     done = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
     assert "Example: " in done.stdout
@@ -180,7 +184,7 @@ def timing_of(wall_over_cpu: float) -> TimingRecord:
 def test_timings_of_a_busy_machine_are_refused_and_not_recorded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchtime.timing.time_updates", lambda *_, **__: timing_of(1.5))
+    monkeypatch.setattr("batchtime.train.timing.time_updates", lambda *_, **__: timing_of(1.5))
     line = complaint(capsys, "time", "digits-mlp", "--data", str(tmp_path), code=2)
     assert "1.50 times" in line
     assert "--allow-busy" in line
@@ -193,7 +197,7 @@ def test_timings_of_a_busy_machine_are_refused_and_not_recorded(
 def test_timings_are_fitted_and_recorded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchtime.timing.time_updates", lambda *_, **__: timing_of(1.0))
+    monkeypatch.setattr("batchtime.train.timing.time_updates", lambda *_, **__: timing_of(1.0))
     found = answer(capsys, "time", "digits-mlp", "--data", str(tmp_path))
     assert found["fixed_seconds"] == pytest.approx(1e-4, rel=1e-3)
     assert found["seconds_per_example"] == pytest.approx(1e-5, rel=1e-3)
@@ -206,7 +210,7 @@ def test_a_read_only_data_folder_is_seen_before_anything_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cache").write_text("a file where a folder is needed")
-    monkeypatch.setattr("batchtime.timing.time_updates", lambda *_, **__: pytest.fail("it was measured"))
+    monkeypatch.setattr("batchtime.train.timing.time_updates", lambda *_, **__: pytest.fail("it was measured"))
     assert "cannot open" in complaint(capsys, "time", "digits-mlp", "--data", str(tmp_path))
     assert "there is no data folder" in complaint(capsys, "time", "digits-mlp", "--data", str(tmp_path / "absent"))
 
@@ -215,7 +219,7 @@ def test_nothing_is_published_from_a_changed_checkout(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = record().provenance
-    monkeypatch.setattr("batchtime.provenance.provenance", lambda **_: replace(changed, dirty=True))
+    monkeypatch.setattr("batchtime.runs.provenance.provenance", lambda **_: replace(changed, dirty=True))
     for verb in ("sweep", "time"):
         line = complaint(capsys, verb, "digits-mlp", "--record", "--data", str(tmp_path), code=2)
         assert "src/ differs from the last commit" in line
@@ -225,7 +229,7 @@ def test_a_published_sweep_is_complete_without_the_runs_of_the_cache(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clean = replace(record().provenance, dirty=False)
-    monkeypatch.setattr("batchtime.provenance.provenance", lambda **_: clean)
+    monkeypatch.setattr("batchtime.runs.provenance.provenance", lambda **_: clean)
     changes = ["--batch-sizes", "[64, 256]", "--seeds", "1", "--target", "0.5", "--data", str(tmp_path)]
     answer(capsys, "sweep", "digits-mlp", *changes)
     found = answer(capsys, "sweep", "digits-mlp", *changes, "--record")
@@ -322,7 +326,7 @@ def test_runs_that_come_out_otherwise_are_an_error_in_one_line(
     wrong = replace(wrong, outcome=wrong.evaluations.outcome(wrong.setting.workload.target))
     with writing(tmp_path / "runs" / "own.jsonl") as writer:
         writer.append(wrong)
-    monkeypatch.setattr("batchtime.verify.check_runs", lambda *_: None)  # this run names no commit
+    monkeypatch.setattr("batchtime.plan.verify.check_runs", lambda *_: None)  # this run names no commit
     complained = complaint(capsys, "verify", "own", "--data", str(tmp_path))
     assert "came out otherwise: own at batch size 8, seed 0; record them again" in complained
 
@@ -488,7 +492,7 @@ def test_the_tables_of_the_book_are_answered(tmp_path: Path, root: Path, capsys:
 def test_runs_by_the_clock_are_held_against_the_prediction(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchtime.timing.time_updates", lambda *_, **__: timing_of(1.0))
+    monkeypatch.setattr("batchtime.train.timing.time_updates", lambda *_, **__: timing_of(1.0))
     data = ("--data", str(tmp_path))
     answer(capsys, "sweep", "digits-mlp", "--workers", "2", *data)
     answer(capsys, "time", "digits-mlp", *data)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from batchtime.clock import ClockError, time_runs
-from batchtime.records import RunSpec
-from batchtime.store import Store, writing
-from batchtime.sweep import train
-from batchtime.training import Stopwatch, train_to_target
-from batchtime.workloads import build
+from batchtime.errors import ClockError
+from batchtime.runs.spec import RunSpec
+from batchtime.runs.store import Store, writing
+from batchtime.train.clock import time_runs
+from batchtime.train.loop import Stopwatch, train_to_target
+from batchtime.train.sweep import train
+from batchtime.train.workloads import build
 
 from .builders import setting
 

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from batchtime.experiments import experiment
-from batchtime.records import RunRecord
-from batchtime.store import Store
-from batchtime.sweep import SweepError, train
-from batchtime.sweep import cluster as connected
+from batchtime.errors import SweepError
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.records import RunRecord
+from batchtime.runs.store import Store
+from batchtime.train.sweep import cluster as connected
+from batchtime.train.sweep import train
 
 from .builders import at_a_terminal
 from .test_sweep import results, wait_for_runs
@@ -194,7 +195,7 @@ def test_where_no_scheduler_answers_is_one_line(
 ) -> None:
     from batchtime import cli
 
-    monkeypatch.setattr("batchtime.sweep._ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("batchtime.train.sweep._ANSWER_SECONDS", 0.5)
     arguments = ["sweep", "digits-mlp", "--data", str(tmp_path), "--scheduler", "tcp://127.0.0.1:9"]
     assert cli.main(arguments) == 1
     assert capsys.readouterr().err.startswith("batchtime: no scheduler answers at tcp://127.0.0.1:9; start one")

@@ -5,11 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from batchtime import comparisons
-from batchtime.comparisons import Arm, arm, by_rules, crossing_rules, powers_of_rate, tune
-from batchtime.experiments import Experiment, experiment
-from batchtime.records import Evaluations, FitError, InverseLaw, LearningRate, ParameterError, RunRecord, Target
-from batchtime.store import Store, data_folder
+from batchtime.book import comparisons
+from batchtime.book.comparisons import Arm, arm, by_rules, crossing_rules, powers_of_rate, tune
+from batchtime.errors import FitError, ParameterError
+from batchtime.laws.learning_rate import LearningRate
+from batchtime.laws.updates import InverseLaw
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.experiment import Experiment
+from batchtime.runs.records import Evaluations, RunRecord
+from batchtime.runs.spec import Target
+from batchtime.runs.store import Store, data_folder
 
 from .builders import record
 

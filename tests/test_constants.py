@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from batchtime.bounds import Constants, LastIterate
-from batchtime.constants import softmax_constants
-from batchtime.experiments import EXPERIMENTS, experiment
-from batchtime.models import SoftmaxRegression
-from batchtime.records import ParameterError
-from batchtime.store import Store, data_folder
-from batchtime.workloads import build
+from batchtime.errors import ParameterError
+from batchtime.runs.catalogue import EXPERIMENTS, experiment
+from batchtime.runs.store import Store, data_folder
+from batchtime.theory.bounds import Constants, LastIterate
+from batchtime.train.constants import softmax_constants
+from batchtime.train.models import SoftmaxRegression
+from batchtime.train.workloads import build
 
 KNOWN = Store(data_folder(), recording=True).latest_constants("mnist-logistic")
 CHOSEN = experiment("mnist-logistic")

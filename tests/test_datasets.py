@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 import torch
 
-from batchtime import datasets, europarl
-from batchtime.datasets import DatasetError, Split, import_torchvision, load_cifar, load_mnist
+from batchtime.errors import DatasetError
+from batchtime.train import datasets, europarl
+from batchtime.train.datasets import Split, import_torchvision, load_cifar, load_mnist
 
 
 @dataclass

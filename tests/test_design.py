@@ -7,11 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from batchtime import design_tables
-from batchtime.design import grid_precision, is_precise, outlook, pilot, replay, until_precise
-from batchtime.experiments import Experiment, experiment
-from batchtime.fit import fit_inverse_law
-from batchtime.records import Cost, InverseLaw, Outcome, ParameterError, RunRecord, RunSpec
+from batchtime.book.pages import saved
+from batchtime.errors import ParameterError
+from batchtime.fit.inverse_law import fit_inverse_law
+from batchtime.laws.updates import InverseLaw
+from batchtime.plan.design import grid_precision, is_precise, outlook, pilot, replay, until_precise
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.experiment import Experiment
+from batchtime.runs.records import Cost, Outcome, RunRecord
+from batchtime.runs.spec import RunSpec
 
 from .builders import record
 
@@ -102,5 +106,5 @@ def test_a_precision_that_cannot_be_meant_is_refused() -> None:
 def test_the_table_of_replays_has_a_row_a_sweep() -> None:
     few = CHOSEN.changed(seeds=10)
     found = [replay(few, runs_of(LAW, few.sweep.runs()), shuffle=k) for k in (1, 2)]
-    assert design_tables.replay_table({"a": found, "b": found}).data.count("<tr>") == 3
-    assert design_tables.saved_text({"a": found}).endswith("% on a")
+    assert saved.replay_table({"a": found, "b": found}).data.count("<tr>") == 3
+    assert saved.saved_text({"a": found}).endswith("% on a")

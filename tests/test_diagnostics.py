@@ -6,10 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from batchtime import diagnostics
-from batchtime.comparisons import Arm, arm
-from batchtime.experiments import experiment
-from batchtime.records import Array, FitError, InverseLaw, LearningRate, Observation, Outcome
+from batchtime.book import diagnostics
+from batchtime.book.comparisons import Arm, arm
+from batchtime.errors import FitError
+from batchtime.fit.measurements import Observation
+from batchtime.laws.learning_rate import LearningRate
+from batchtime.laws.quantity import Array
+from batchtime.laws.updates import InverseLaw
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.records import Outcome
 
 from .builders import record
 

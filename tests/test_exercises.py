@@ -5,17 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from batchtime import bounds, implications, rerun, scaling
-from batchtime.records import (
-    AllReduceTime,
-    Evaluations,
-    InverseLaw,
-    StudyDesign,
-    Target,
-    TrainingTime,
-    UpdateTime,
-)
-from batchtime.simulation import expected_bias
+from batchtime.book import rerun
+from batchtime.book.pages import implications
+from batchtime.laws import scaling
+from batchtime.laws.time import AllReduceTime, TrainingTime, UpdateTime
+from batchtime.laws.updates import InverseLaw
+from batchtime.plan.simulation import expected_bias
+from batchtime.runs.records import Evaluations, StudyDesign
+from batchtime.runs.spec import Target
+from batchtime.theory import bounds
 from tests.teaching import check_command, commands, shell_lines
 
 ROOT = Path(__file__).parents[1]

@@ -12,9 +12,10 @@ import nbformat
 import numpy as np
 import pytest
 
-from batchtime import exercises, rerun
-from batchtime.exercises import EXERCISES, TRIES, summary, try_out
-from batchtime.records import ParameterError
+from batchtime.book import rerun
+from batchtime.book.teaching import exercises
+from batchtime.book.teaching.exercises import EXERCISES, TRIES, summary, try_out
+from batchtime.errors import ParameterError
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "exercises" / "by-hand.md"

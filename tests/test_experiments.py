@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from batchtime.experiments import (
+from batchtime.errors import ParameterError
+from batchtime.fit.update_time import BUSY
+from batchtime.plan.verify import check_runs, compare
+from batchtime.runs.catalogue import (
     EXPERIMENTS,
-    Experiment,
     changed_all,
     experiment,
     optimizer_arms,
@@ -16,12 +18,11 @@ from batchtime.experiments import (
     sampling_arms,
     tasks,
 )
-from batchtime.records import ParameterError, total_cost
-from batchtime.store import Store, data_folder
-from batchtime.sweep import recorded, train
-from batchtime.update_time import BUSY
-from batchtime.verify import check_runs, compare
-from batchtime.workloads import build
+from batchtime.runs.experiment import Experiment
+from batchtime.runs.records import total_cost
+from batchtime.runs.store import Store, data_folder
+from batchtime.train.sweep import recorded, train
+from batchtime.train.workloads import build
 
 DIGITS = experiment("digits-mlp")
 

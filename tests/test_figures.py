@@ -10,10 +10,13 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from batchtime import figures, fit_plots, plots, store
-from batchtime.comparisons import arm
-from batchtime.diagnostics import Residual
-from batchtime.experiments import experiment
+from batchtime.book import figures, plots
+from batchtime.book.comparisons import arm
+from batchtime.book.diagnostics import Residual
+from batchtime.book.pages import scrutiny
+from batchtime.errors import FigureError
+from batchtime.runs import store
+from batchtime.runs.catalogue import experiment
 
 from .builders import LAW, LOST, RUNS, record, runs_on
 
@@ -74,25 +77,25 @@ def test_an_interval_stands_in_the_table_as_known_and_an_open_side_is_empty(tmp_
 def test_a_mean_beyond_the_edge_stands_in_the_table_where_it_is(axes: Axes, tmp_path: Path) -> None:
     near = Residual(batch_size=4, error=0.01, interval=(-0.02, None), fitted=True)
     far = Residual(batch_size=1, error=9.0, interval=(8.0, 10.0), fitted=False)
-    fit_plots.residuals(axes, [near, far], None)
+    scrutiny.residuals(axes, [near, far], None)
     rows = published(axes, tmp_path)
     (fitted,) = of_series(rows, "mean of fitted runs")
-    assert (float(fitted[fit_plots.RESIDUAL_LABEL]), float(fitted["low"]), fitted["high"]) == (1, -2, "")
+    assert (float(fitted[scrutiny.RESIDUAL_LABEL]), float(fitted["low"]), fitted["high"]) == (1, -2, "")
     (beyond,) = of_series(rows, "mean of runs not fitted")
-    assert float(beyond[fit_plots.RESIDUAL_LABEL]) == 900
+    assert float(beyond[scrutiny.RESIDUAL_LABEL]) == 900
 
 
 def test_what_has_no_label_cannot_be_published_and_its_panel_is_named(axes: Axes, tmp_path: Path) -> None:
     axes.set_ylabel("seconds")
     axes.plot([1, 2], [3, 4])
-    with pytest.raises(figures.FigureError, match=r"Line2D in the panel 'seconds' has no label"):
+    with pytest.raises(FigureError, match=r"Line2D in the panel 'seconds' has no label"):
         published(axes, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_read_off_is_named_unless_it_is_an_ornament(axes: Axes, tmp_path: Path) -> None:
     drawn = axes.scatter([1, 2], [3, 4], label="points")
-    with pytest.raises(figures.FigureError, match="a PathCollection cannot be read off"):
+    with pytest.raises(FigureError, match="a PathCollection cannot be read off"):
         published(axes, tmp_path)
     figures.note(drawn, {})
     assert published(axes, tmp_path) == []

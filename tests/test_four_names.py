@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchtime.four_names import efficiency, four_names, largest_difference, trade_off, updates_on_trade_off
-from batchtime.records import FitError, InverseLaw, Observation
+from batchtime.book.pages.four_names import efficiency, four_names, largest_difference, trade_off, updates_on_trade_off
+from batchtime.errors import FitError
+from batchtime.fit.measurements import Observation
+from batchtime.laws.updates import InverseLaw
 
 SIZES = np.array([2, 4, 8, 16, 32, 64, 128, 256], dtype=np.float64)
 

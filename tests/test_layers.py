@@ -31,10 +31,16 @@ def test_the_layers_hold(root: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "line", "told"),
     [
-        ("records", "from batchtime import sweep", "batchtime.records is not allowed to import batchtime.sweep"),
-        ("fit", "from batchtime import store", "batchtime.fit is not allowed to import batchtime.store"),
-        ("plots", "def draw():\n    import torch", "batchtime.plots is not allowed to import torch"),
-        ("cli", "import torch", "batchtime.cli is not allowed to import torch"),
+        ("errors", "from batchtime.runs import spec", "batchtime.errors is not allowed to import batchtime.runs"),
+        (
+            "fit/inverse_law",
+            "from batchtime.runs import store",
+            "batchtime.fit is not allowed to import batchtime.runs",
+        ),
+        ("laws/time", "def draw():\n    import torch", "batchtime.laws is not allowed to import torch"),
+        ("fit/inverse_law", "import matplotlib", "batchtime.fit is not allowed to import matplotlib"),
+        ("book/pages/bound", "from batchtime.book.pages import rivals", "is not allowed to import"),
+        ("cli/fitting", "import torch", "batchtime.cli is not allowed to import torch"),
         ("helpers", "", "batchtime.helpers"),
     ],
 )

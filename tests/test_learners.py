@@ -7,16 +7,16 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from batchtime.learners import (
+from batchtime.errors import LearnersError, ParameterError
+from batchtime.runs.spec import Optimizer, RunSpec
+from batchtime.train.learners import (
     PAYLOADS,
-    LearnersError,
     compare_learners,
     parameters_after,
     run_together,
     time_learners,
     train_together,
 )
-from batchtime.records import Optimizer, ParameterError, RunSpec
 
 from .builders import setting
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from batchtime import europarl, models
-from batchtime.datasets import Examples
-from batchtime.europarl import BEGIN, END, LONGEST, PAD, PIECES
-from batchtime.models import MODELS, Translator
+from batchtime.train import europarl, models
+from batchtime.train.datasets import Examples
+from batchtime.train.europarl import BEGIN, END, LONGEST, PAD, PIECES
+from batchtime.train.models import MODELS, Translator
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from batchtime.experiments import experiment
-from batchtime.noise import GROUPS, complete_noise, measured_points, noise_along
-from batchtime.noise_scale import noise_scales
-from batchtime.records import NoiseRecord, ParameterError, RunSpec
-from batchtime.store import Store
-from batchtime.theory import NOISY_QUADRATIC
-from batchtime.workloads import build
+from batchtime.errors import ParameterError
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.noise_scale import noise_scales
+from batchtime.runs.records import NoiseRecord
+from batchtime.runs.spec import RunSpec
+from batchtime.runs.store import Store
+from batchtime.theory.problems import NOISY_QUADRATIC
+from batchtime.train.noise import GROUPS, complete_noise, measured_points, noise_along
+from batchtime.train.workloads import build
 
 from .builders import record, setting
 

@@ -11,19 +11,20 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from batchtime.datasets import DatasetError, examples_of
-from batchtime.own import own_experiment
-from batchtime.records import ParameterError, RunSpec, Target
-from batchtime.store import Store
-from batchtime.sweep import complete, train
-from batchtime.workloads import WorkloadError, build, own
+from batchtime.errors import DatasetError, ParameterError, WorkloadError
+from batchtime.runs.spec import RunSpec, Target
+from batchtime.runs.store import Store
+from batchtime.train.datasets import examples_of
+from batchtime.train.own import own_experiment
+from batchtime.train.sweep import complete, train
+from batchtime.train.workloads import build, own
 
-REGRESSION = "batchtime.sample_workloads:regression"
+REGRESSION = "batchtime.train.samples:regression"
 MODULE = """
 import torch
 from torch import nn
 from batchtime.datasets import Examples
-from batchtime.records import Target
+from batchtime.runs.spec import Target
 from batchtime.workloads import Task
 
 def squares(outputs, targets):
@@ -220,6 +221,6 @@ def test_a_data_set_that_cannot_become_tensors_is_refused(dataset: Pairs, reason
 
 def test_both_sample_workloads_can_be_trained() -> None:
     for name in ("regression", "vision"):
-        chosen = own_experiment(f"batchtime.sample_workloads:{name}", batch_sizes=[64])
+        chosen = own_experiment(f"batchtime.train.samples:{name}", batch_sizes=[64])
         record = train(RunSpec(setting=replace(chosen.sweep.setting, max_updates=2), batch_size=64, seed=0))
         assert record.outcome.status == "censored"

@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from batchtime import cli, pilot
-from batchtime.experiments import experiment
-from batchtime.own import own_experiment
-from batchtime.plan import Estimate
-from batchtime.recommend import recommend
-from batchtime.records import ParameterError
-from batchtime.store import Store
+from batchtime import cli
+from batchtime.book.pages import own_model
+from batchtime.errors import ParameterError
+from batchtime.fit.recommend import recommend
+from batchtime.plan import pilot
+from batchtime.plan.price import Estimate
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.store import Store
+from batchtime.train.own import own_experiment
 
-REGRESSION = "batchtime.sample_workloads:regression"
+REGRESSION = "batchtime.train.samples:regression"
 
 
 def test_a_pilot_is_two_ends_and_a_middle_with_three_seeds() -> None:
@@ -43,7 +45,7 @@ def test_a_pilot_is_priced_before_it_begins_and_trained_once(tmp_path: Path) -> 
     # The answer is that of the same runs and timings given as tables.
     by_cpu = [replace(one, wall_seconds=one.cpu_seconds) for one in chosen.relevant(again.timing.timings)]
     assert again.best == recommend(chosen.fit_observations(again.records), by_cpu)
-    assert pilot.in_words(again.best).startswith(("batch size ", "no recommendation. "))
+    assert own_model.in_words(again.best).startswith(("batch size ", "no recommendation. "))
 
 
 def test_a_pilot_from_the_command_line_tells_its_price_and_answers(

@@ -16,8 +16,9 @@ import pytest
 
 TREE = {
     "src/batchtime/__init__.py": "",
-    "src/batchtime/records.py": "class BatchtimeError(Exception): ...",
-    "src/batchtime/rerun.py": """
+    "src/batchtime/errors.py": "class BatchtimeError(Exception): ...",
+    "src/batchtime/book/__init__.py": "",
+    "src/batchtime/book/rerun.py": """
 import json
 def execute(notebook, output, parameters, *, title=None):
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -34,8 +35,9 @@ def execute(notebook, output, parameters, *, title=None):
     with open("executed", "a") as log:
         log.write(output.stem + " ")
 """.replace("SVG", hashlib.sha256(b"<svg/>").hexdigest()).replace("CSV", hashlib.sha256(b"x").hexdigest()),
-    "src/batchtime/middle.py": "def middle():\n    from batchtime import deep\n",
-    "src/batchtime/deep.py": "",
+    "src/batchtime/middle.py": "def middle():\n    from batchtime.fit import deep\n",
+    "src/batchtime/fit/__init__.py": "",
+    "src/batchtime/fit/deep.py": "",
     "src/batchtime/other.py": "",
     "src/batchtime/unused.py": "",
     "notebooks/measured.md": "```{code-cell}\nfrom batchtime.middle import middle\n```\n",
@@ -106,10 +108,11 @@ def test_nothing_runs_when_nothing_changed_even_if_files_are_newer(tree: Path) -
         ("notebooks/live.md", {"live"}),
         ("data/runs/mnist.jsonl", {"measured"}),
         ("src/batchtime/middle.py", {"measured"}),
-        ("src/batchtime/deep.py", {"measured"}),
+        ("src/batchtime/fit/deep.py", {"measured"}),
+        ("src/batchtime/fit/__init__.py", {"measured"}),
         ("src/batchtime/other.py", {"live"}),
         ("src/batchtime/unused.py", set()),
-        ("src/batchtime/rerun.py", {"measured", "live"}),
+        ("src/batchtime/book/rerun.py", {"measured", "live"}),
         ("requirements.lock", {"measured", "live"}),
     ],
 )

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from batchtime.experiments import experiment
-from batchtime.plan import estimate
-from batchtime.records import total_cost
-from batchtime.store import Store
-from batchtime.sweep import complete
+from batchtime.plan.price import estimate
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.records import total_cost
+from batchtime.runs.store import Store
+from batchtime.train.sweep import complete
 
 DIGITS = experiment("digits-mlp").changed(batch_sizes=[4, 16, 64], seeds=4)
 

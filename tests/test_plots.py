@@ -9,10 +9,12 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from batchtime import plots
-from batchtime.comparisons import Arm, Tuned, arm
-from batchtime.experiments import experiment
-from batchtime.records import Array, InverseLaw, Outcome, RunRecord
+from batchtime.book import plots
+from batchtime.book.comparisons import Arm, Tuned, arm
+from batchtime.laws.quantity import Array
+from batchtime.laws.updates import InverseLaw
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.records import Outcome, RunRecord
 
 from .builders import LAW, LOST, RUNS, markers, record, runs_on
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from batchtime.presets import preset, time_intervals
-from batchtime.records import InverseLaw, Observation, TrainingTime, UpdateTime, UpdateTiming
-from batchtime.training_time import TrainingTimeFit, fit_training_time
+from batchtime.book.pages.presets import preset, time_intervals
+from batchtime.fit.measurements import Observation, UpdateTiming
+from batchtime.fit.training_time import TrainingTimeFit, fit_training_time
+from batchtime.laws.time import TrainingTime, UpdateTime
+from batchtime.laws.updates import InverseLaw
 
 LAW = InverseLaw(n_inf=300, alpha=6000)
 MACHINE = UpdateTime(fixed_seconds=2e-3, seconds_per_example=1e-4)

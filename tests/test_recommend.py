@@ -6,9 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from batchtime.recommend import fastest, recommend
-from batchtime.records import AllReduceTime, InverseLaw, Observation, ParameterError, UpdateTime, UpdateTiming
-from batchtime.scaling import Network
+from batchtime.errors import ParameterError
+from batchtime.fit.measurements import Observation, UpdateTiming
+from batchtime.fit.recommend import fastest, recommend
+from batchtime.laws.scaling import Network
+from batchtime.laws.time import AllReduceTime, UpdateTime
+from batchtime.laws.updates import InverseLaw
 
 from .test_training_time import LAW, MACHINE, runs, timings
 

@@ -8,20 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchtime.records import (
-    AllReduceTime,
-    EvaluationGrid,
-    Evaluations,
-    InverseLaw,
-    KneeLaw,
-    LearningRate,
-    Outcome,
-    ParameterError,
-    SweepSpec,
-    Target,
-    TrainingTime,
-    UpdateTime,
-)
+from batchtime.errors import ParameterError
+from batchtime.laws.learning_rate import LearningRate
+from batchtime.laws.time import AllReduceTime, KneeLaw, TrainingTime, UpdateTime
+from batchtime.laws.updates import InverseLaw
+from batchtime.runs.records import Evaluations, Outcome
+from batchtime.runs.spec import EvaluationGrid, SweepSpec, Target
 
 from .builders import setting
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from batchtime.records import PROTOCOL_VERSION, SweepSpec
-from batchtime.store import Store, StoreError
-from batchtime.sweep import SweepError, complete, train
+from batchtime.errors import StoreError, SweepError
+from batchtime.runs.spec import PROTOCOL_VERSION, SweepSpec
+from batchtime.runs.store import Store
+from batchtime.train.sweep import complete, train
 
 from .builders import setting
 from .driver import grid
@@ -101,7 +102,7 @@ def finished(root: Path, folder: Path) -> bytes:
 def test_a_file_torn_at_any_place_loses_its_last_run_alone(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchtime.sweep.train", train_nothing)
+    monkeypatch.setattr("batchtime.train.sweep.train", train_nothing)
     content, places = finished(root, tmp_path), random.Random(1)  # noqa: S311
     path = Store(tmp_path).runs_file("a")
     for _ in range(20):
@@ -153,7 +154,7 @@ class JumpingClock(dt.datetime):
 def test_a_clock_that_jumps_changes_no_run_and_no_duration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = SweepSpec(setting=setting(), batch_sizes=(8, 32), seeds=(0, 1))
     expected = [train(spec) for spec in sweep.runs()]
-    monkeypatch.setattr("batchtime.provenance.datetime", JumpingClock)
+    monkeypatch.setattr("batchtime.runs.provenance.datetime", JumpingClock)
     monkeypatch.setattr(time, "time", iter(range(10**9, 0, -(10**6))).__next__)
     records = complete(sweep, name="a", store=Store(tmp_path), executor=Here())
     assert results(records) == results(expected)

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
-from batchtime import rerun
-from batchtime.records import ParameterError
+from batchtime.book import rerun
+from batchtime.errors import NotebookError, ParameterError
 
 from .builders import at_a_terminal
 
@@ -40,7 +40,7 @@ out_dir: str = "nowhere"  # folder of figures
 ```
 
 ```{code-cell} ipython3
-from batchtime.records import Target
+from batchtime.runs.spec import Target
 Target(metric="error", value=learning_rate)
 (workload, batch_sizes, learning_rate, seeds, out_dir)
 ```
@@ -184,7 +184,7 @@ def test_a_whole_number_may_stand_for_a_fraction(notebook: Path) -> None:
 
 def test_what_the_package_refuses_in_a_notebook_arrives_as_its_message_alone(notebook: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.ipynb"
-    with pytest.raises(rerun.NotebookError) as refusal:
+    with pytest.raises(NotebookError) as refusal:
         rerun.execute(notebook, output, {"learning_rate": 5.0})
     assert str(refusal.value).startswith("target = 5.0 is not allowed")
     assert not output.exists()
@@ -192,7 +192,7 @@ def test_what_the_package_refuses_in_a_notebook_arrives_as_its_message_alone(not
 
 def test_any_other_error_names_the_notebook_the_cell_and_the_error(notebook: Path, tmp_path: Path) -> None:
     notebook.write_text(NOTEBOOK.replace("(workload, batch", "1 / 0\n(workload, batch"))
-    with pytest.raises(rerun.NotebookError) as refusal:
+    with pytest.raises(NotebookError) as refusal:
         rerun.execute(notebook, tmp_path / "out.ipynb", {})
     assert str(refusal.value).startswith("small.md, cell ")
     assert str(refusal.value).endswith("stopped: ZeroDivisionError: division by zero")
@@ -200,14 +200,14 @@ def test_any_other_error_names_the_notebook_the_cell_and_the_error(notebook: Pat
 
 def test_a_kernel_that_dies_is_told_as_such(notebook: Path, tmp_path: Path) -> None:
     notebook.write_text(NOTEBOOK.replace("(workload, batch", "import os; os._exit(1)\n(workload, batch"))
-    with pytest.raises(rerun.NotebookError, match=r"small.md stopped with its kernel: Kernel died"):
+    with pytest.raises(NotebookError, match=r"small.md stopped with its kernel: Kernel died"):
         rerun.execute(notebook, tmp_path / "out.ipynb", {})
 
 
 def test_a_failed_run_leaves_the_earlier_result_as_it_was(notebook: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.ipynb"
     output.write_text("earlier")
-    with pytest.raises(rerun.NotebookError):
+    with pytest.raises(NotebookError):
         rerun.execute(notebook, output, {"learning_rate": 5.0})
     assert output.read_text() == "earlier"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.ipynb"]
@@ -342,7 +342,7 @@ def test_a_notebook_of_the_book_makes_a_whole_page_of_other_runs(
 def test_a_value_that_the_book_cannot_run_is_refused_in_one_line_before_any_run(
     own_data: Path, tmp_path: Path, parameter: str, value: object, allowed: str
 ) -> None:
-    with pytest.raises(rerun.NotebookError) as refusal:
+    with pytest.raises(NotebookError) as refusal:
         rerun.rerun(rerun.find_notebook("inverse-law"), {parameter: value}, tmp_path / "mine")
     assert str(refusal.value).startswith(f"{parameter} = ")
     assert allowed in str(refusal.value)

@@ -8,10 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from batchtime.comparisons import arm
-from batchtime.experiments import experiment
-from batchtime.records import Array, FitError, Observation, Outcome
-from batchtime.rivals import INVERSE, LAWS, Law, compare, contest, fit_law
+from batchtime.book.comparisons import arm
+from batchtime.book.pages.rivals import contest
+from batchtime.errors import FitError
+from batchtime.fit.measurements import Observation
+from batchtime.fit.rival_laws import INVERSE, LAWS, Law, compare, fit_law
+from batchtime.laws.quantity import Array
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.records import Outcome
 
 from .builders import record
 

@@ -7,19 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchtime.records import (
-    AllReduceTime,
-    AllReduceTiming,
-    FitError,
-    InverseLaw,
-    ParameterError,
-    TrainingTime,
-    UpdateTime,
-)
-from batchtime.scaling import (
+from batchtime.errors import FitError, ParameterError
+from batchtime.fit.all_reduce import fit_all_reduce
+from batchtime.fit.measurements import AllReduceTiming
+from batchtime.laws.scaling import (
     FREE,
     Network,
-    fit_all_reduce,
     largest_useful,
     mean_of_slowest,
     optima,
@@ -29,6 +22,8 @@ from batchtime.scaling import (
     weak_scaling,
     with_learners,
 )
+from batchtime.laws.time import AllReduceTime, TrainingTime, UpdateTime
+from batchtime.laws.updates import InverseLaw
 
 TIME = TrainingTime(
     law=InverseLaw(n_inf=100, alpha=1600), update_time=UpdateTime(fixed_seconds=4e-3, seconds_per_example=1e-3)

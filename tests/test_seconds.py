@@ -7,21 +7,16 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from batchtime import time_plots, time_tables
-from batchtime.implications import algorithms, machines, networks, read
-from batchtime.records import (
-    AllReduceTime,
-    AllReduceTiming,
-    CommunicationMode,
-    InverseLaw,
-    LearnersRecord,
-    TrainingTime,
-    UpdateTime,
-    UpdateTiming,
-)
-from batchtime.scaling import Network, optimal_scaling
-from batchtime.training_time import against_the_clock, fit_training_time
-from batchtime.update_time import fit_forms
+from batchtime.book.pages import implications, seconds_per_update, seconds_to_target, several_learners
+from batchtime.book.pages.implications import algorithms, machines, networks, read
+from batchtime.fit.measurements import AllReduceTiming, UpdateTiming
+from batchtime.fit.training_time import fit_training_time
+from batchtime.fit.update_time import fit_forms
+from batchtime.laws.scaling import Network, optimal_scaling
+from batchtime.laws.time import AllReduceTime, TrainingTime, UpdateTime
+from batchtime.laws.updates import InverseLaw
+from batchtime.plan.clock import against_the_clock
+from batchtime.runs.records import CommunicationMode, LearnersRecord
 
 from .builders import markers, record
 from .test_tables import cells
@@ -56,13 +51,13 @@ def learners(count: int) -> LearnersRecord:
 
 def test_every_duration_is_drawn_with_its_median_and_each_form(axes: Axes) -> None:
     seen = timings(0)
-    time_plots.update_time(axes, seen, fit_forms(seen))
+    seconds_per_update.update_time(axes, seen, fit_forms(seen))
     assert markers(axes) == 9 * len(seen) + len(seen)
     assert {"line", "power mean", "two lines", "larger of the two"} < set(axes.get_legend_handles_labels()[1])
 
 
 def test_the_optimum_is_marked_where_the_curve_is_least(axes: Axes) -> None:
-    time_plots.training_time(axes, {"here": TIME}, batch_sizes=[1, 256], fitted=(2, 128))
+    seconds_to_target.training_time(axes, {"here": TIME}, batch_sizes=[1, 256], fitted=(2, 128))
     curve = next(line for line in axes.lines if line.get_label() == "here")
     marked = next(line for line in axes.lines if line.get_marker() == "D" and len(np.asarray(line.get_xdata())))
     least = np.asarray(curve.get_ydata(), float).min()
@@ -72,22 +67,22 @@ def test_the_optimum_is_marked_where_the_curve_is_least(axes: Axes) -> None:
 def test_every_run_by_the_clock_is_drawn_with_its_mean(axes: Axes) -> None:
     clocked = [timed(size, seed, 600 + 9 * seed) for size in (8, 32) for seed in range(4)]
     rows = against_the_clock(runs(0), timings(0), clocked)
-    time_plots.against_the_clock(axes, fit_training_time(runs(0), timings(0)).time, clocked, rows)
+    seconds_to_target.against_the_clock(axes, fit_training_time(runs(0), timings(0)).time, clocked, rows)
     assert markers(axes) == 8 + 2
-    table = cells(time_tables.clock_table(rows))
+    table = cells(seconds_to_target.clock_table(rows))
     assert [row[:2] for row in table[1:]] == [["8", "4"], ["32", "4"]]
 
 
 def test_every_way_of_communication_and_every_all_reduce_is_drawn(axes: Axes) -> None:
-    time_plots.communication(axes, learners(1), learners(2))
+    several_learners.communication(axes, learners(1), learners(2))
     assert markers(axes) == 4 * 2
     other = plt.subplots()[1]
-    time_plots.all_reduce(other, learners(2), RING)
+    several_learners.all_reduce(other, learners(2), RING)
     assert markers(other) == 10 * 3 + 10
 
 
 def test_the_projection_is_named_and_the_measurements_are_marked(axes: Axes) -> None:
-    time_plots.scaling(axes, TIME, RING, most=256, measured={1: 3.6, 2: 3.0})
+    several_learners.scaling(axes, TIME, RING, most=256, measured={1: 3.6, 2: 3.0})
     assert "projection" in " ".join(text.get_text() for text in axes.texts)
     marked = next(line for line in axes.lines if line.get_marker() == "D")
     assert list(np.asarray(marked.get_xdata())) == [1, 2]
@@ -96,27 +91,28 @@ def test_the_projection_is_named_and_the_measurements_are_marked(axes: Axes) -> 
 
 def test_a_factor_off_costs_the_same_below_and_above_the_optimum() -> None:
     # s = sqrt(100 * 1600 * 0.004 * 0.001) = 0.8, T_min = 3.6: twice the optimum costs 0.8 / 3.6 * 0.5 = 11.1 %.
-    assert cells(time_tables.penalty_table(TIME, factors=(2,)))[1] == ["2", "4", "11.1 %", "16", "11.1 %"]
+    assert cells(seconds_to_target.penalty_table(TIME, factors=(2,)))[1] == ["2", "4", "11.1 %", "16", "11.1 %"]
 
 
 def test_exposed_communication_is_what_is_taken_beyond_the_work() -> None:
-    rows = cells(time_tables.communication_table(learners(2)))
+    rows = cells(several_learners.communication_table(learners(2)))
     # At M = 8: 4 + 8 / 2 = 8 ms of work, 9.2 in turn and 8.7 overlapped.
     assert rows[1] == ["8", "8", "9.2", "8.7", "+1.2", "+0.7"]
-    predicted = cells(time_tables.predicted_updates_table(TIME.update_time, learners(2), RING))
+    predicted = cells(seconds_to_target.predicted_updates_table(TIME.update_time, learners(2), RING))
     # c(2) = 2 x 0.1 ms + 1 ms = 1.2 ms: 9.2 ms as measured.
     assert predicted[1] == ["8", "9.2", "9.2", "+0 %"]
 
 
 def test_the_forms_are_listed_with_their_optima() -> None:
-    rows = cells(time_tables.forms_table(fit_forms(timings(0, scatter=0.005)), LAW))
+    some = timings(0, scatter=0.005)
+    rows = cells(seconds_per_update.forms_table(some, fit_forms(some), LAW))
     assert [row[0] for row in rows[1:]] == ["line", "larger of the two", "power mean", "two lines"]
     assert min(float(row[1]) for row in rows[1:]) == 0
     assert float(rows[1][4]) == pytest.approx(20, rel=0.05)
 
 
 def test_the_scaling_table_says_what_the_closed_form_says() -> None:
-    rows = cells(time_tables.scaling_table(TIME, [1, 1024], RING))
+    rows = cells(several_learners.scaling_table(TIME, [1, 1024], RING))
     assert rows[1][1:3] == ["8", "8"]
     assert float(rows[2][5].replace(",", "")) == pytest.approx(optimal_scaling(TIME, 1024, RING), rel=1e-2)
 
@@ -144,4 +140,4 @@ def test_what_the_closed_form_says_of_a_task_is_read_in_numbers() -> None:
     assert found.noise_share == pytest.approx(2 / 3)  # sqrt(1.6) is twice sqrt(0.4)
     assert found.most_speedup == pytest.approx(9)
     assert found.weak_excess == pytest.approx(0.8 * (1 - 1 / 4) ** 2 / optimal_scaling(TIME, 16))
-    assert cells(time_tables.readings_table({"here": found}))[1][4:6] == ["67 %", "9.00"]
+    assert cells(implications.readings_table({"here": found}))[1][4:6] == ["67 %", "9.00"]

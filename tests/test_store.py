@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from batchtime.records import Observation
-from batchtime.store import Store, StoreError, read_observations, writing
+from batchtime.errors import StoreError
+from batchtime.fit.measurements import Observation
+from batchtime.runs.store import Store, read_observations, writing
 
 from .builders import record, write_observations
 
@@ -110,7 +111,7 @@ def test_a_writer_killed_at_any_moment_loses_no_record_that_was_acknowledged(tmp
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from pathlib import Path\n"
         "from tests.builders import record\n"
-        "from batchtime.store import Store, writing\n"
+        "from batchtime.runs.store import Store, writing\n"
         "with writing(Store(Path(sys.argv[1])).runs_file('a')) as writer:\n"
         "    for seed in range(10**6):\n"
         "        writer.append(record(seed=seed)); print(seed, flush=True)\n"

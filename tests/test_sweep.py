@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from batchtime.records import RunRecord, RunSpec, SweepSpec
-from batchtime.store import Store
-from batchtime.sweep import SweepError, complete, missing_runs, train
+from batchtime.errors import SweepError
+from batchtime.runs.records import RunRecord
+from batchtime.runs.spec import RunSpec, SweepSpec
+from batchtime.runs.store import Store
+from batchtime.train.sweep import complete, missing_runs, train
 
 from .builders import at_a_terminal, setting
 
@@ -112,7 +114,7 @@ def die(spec: RunSpec, expected: Mapping[str, str], _device: str) -> RunRecord:
 def test_a_killed_worker_is_one_line_and_the_finished_runs_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchtime.sweep.train", die)
+    monkeypatch.setattr("batchtime.train.sweep.train", die)
     order = SweepSpec(setting=SWEEP.setting, batch_sizes=(8,), seeds=(0, 1, 2))
     with pytest.raises(SweepError, match=r"a worker process died; \d of 3 runs are recorded"):
         complete(order, name="a", store=Store(tmp_path), workers=1)
@@ -129,7 +131,7 @@ def fail(spec: RunSpec, _expected: Mapping[str, str], _device: str) -> RunRecord
 
 
 def test_a_run_that_stops_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchtime.sweep.train", fail)
+    monkeypatch.setattr("batchtime.train.sweep.train", fail)
     with pytest.raises(SweepError, match=r"a run stopped \(MemoryError: no room for a batch of 32\)"):
         complete(SWEEP, name="a", store=Store(tmp_path), workers=1)
 

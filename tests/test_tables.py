@@ -6,10 +6,8 @@ import pytest
 from bs4 import BeautifulSoup
 from IPython.display import HTML, Markdown
 
-from batchtime.comparisons import Power, Tuned, arm
-from batchtime.experiments import experiment
-from batchtime.records import InverseLaw, LearningRate, Outcome
-from batchtime.tables import (
+from batchtime.book.comparisons import Power, Tuned, arm
+from batchtime.book.tables import (
     accuracy_table,
     arms_table,
     cost_table,
@@ -27,6 +25,10 @@ from batchtime.tables import (
     tuned_table,
     verdict,
 )
+from batchtime.laws.learning_rate import LearningRate
+from batchtime.laws.updates import InverseLaw
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.records import Outcome
 
 from .builders import record, runs_on
 

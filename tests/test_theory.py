@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from batchtime.datasets import load_gaussian_features
-from batchtime.experiments import experiment
-from batchtime.fit import fit_inverse_law, mean_updates
-from batchtime.records import LearningRate, ParameterError
-from batchtime.store import Store
-from batchtime.sweep import complete
-from batchtime.theory import ANISOTROPIC_QUADRATIC, LEAST_SQUARES, NOISY_QUADRATIC, Solvable, first_passages
+from batchtime.errors import ParameterError
+from batchtime.fit.inverse_law import fit_inverse_law
+from batchtime.fit.means import mean_updates
+from batchtime.laws.learning_rate import LearningRate
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.store import Store
+from batchtime.theory.problems import ANISOTROPIC_QUADRATIC, LEAST_SQUARES, NOISY_QUADRATIC, Solvable, first_passages
+from batchtime.train.datasets import load_gaussian_features
+from batchtime.train.sweep import complete
 
 RATES = [LearningRate(maximum=0.05), LearningRate(maximum=0.05, half_batch_size=16), LearningRate(maximum=0.4)]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from batchtime.experiments import experiment, timed_batch_sizes
-from batchtime.records import ParameterError
-from batchtime.timing import time_updates
+from batchtime.errors import ParameterError
+from batchtime.runs.catalogue import experiment, timed_batch_sizes
+from batchtime.train.timing import time_updates
 
 from .builders import setting
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from batchtime.datasets import Examples
-from batchtime.records import Device, Optimizer, RunSpec, Target
-from batchtime.training import Trainer, evaluate, train_to_target
-from batchtime.workloads import Task, build
+from batchtime.runs.spec import Device, Optimizer, RunSpec, Target
+from batchtime.train.datasets import Examples
+from batchtime.train.loop import Trainer, evaluate, train_to_target
+from batchtime.train.workloads import Task, build
 
 from .builders import setting
 

@@ -6,30 +6,17 @@ import math
 import numpy as np
 import pytest
 
-from batchtime.experiments import experiment
-from batchtime.records import (
-    FitError,
-    InverseLaw,
-    LearnersRecord,
-    Observation,
-    Outcome,
-    TimedRun,
-    TrainingTime,
-    UpdateTime,
-    UpdateTiming,
-    holds,
-)
-from batchtime.training_time import (
-    against_the_clock,
-    clocked_batch_sizes,
-    fit_training_time,
-    learners_recorded,
-    least_measured,
-    least_time,
-    nearest_to,
-    where_the_optimum_lies,
-)
-from batchtime.update_time import BentTime
+from batchtime.book.pages.several_learners import learners_recorded
+from batchtime.errors import FitError
+from batchtime.fit.measurements import Observation, UpdateTiming
+from batchtime.fit.training_time import fit_training_time, least_measured, least_time, where_the_optimum_lies
+from batchtime.fit.update_time import BentTime
+from batchtime.laws.quantity import holds
+from batchtime.laws.time import TrainingTime, UpdateTime
+from batchtime.laws.updates import InverseLaw
+from batchtime.plan.clock import against_the_clock, clocked_batch_sizes, nearest_to
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.records import LearnersRecord, Outcome, TimedRun
 
 from .builders import record, setting
 

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from batchtime.records import FitError, Interval, UpdateTiming
-from batchtime.update_time import fit_update_time, median_seconds
+from batchtime.errors import FitError
+from batchtime.fit import update_time
+from batchtime.fit.measurements import UpdateTiming
+from batchtime.fit.update_time import choose_form, fit_update_time, median_seconds
+from batchtime.laws.quantity import Interval
 
 
 def covers(interval: Interval, value: float) -> bool:
@@ -91,3 +94,21 @@ def test_a_busy_machine_is_refused_unless_allowed() -> None:
 def test_timings_that_determine_no_line_are_refused(timings: list[UpdateTiming], said: str) -> None:
     with pytest.raises(FitError, match=said):
         fit_update_time(timings)
+
+
+@pytest.mark.parametrize("n", [4, 5])
+def test_medians_drawn_by_rank_are_those_of_bootstrap_samples(n: int) -> None:
+    generator = np.random.default_rng(1)
+    durations = np.array([1.0, 2.0, 4.0, 8.0, 16.0])[:n]
+    drawn = np.median(generator.choice(durations, size=(200_000, n)), axis=1)
+    by_rank = np.concatenate([update_time._resampled_medians(durations, generator) for _ in range(100)])  # noqa: SLF001
+    for value in np.unique(drawn):
+        assert np.mean(by_rank == value) == pytest.approx(np.mean(drawn == value), abs=0.005)
+
+
+def test_the_form_is_chosen_without_solving_more_than_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    solve, solved = update_time._solve, []  # noqa: SLF001
+    monkeypatch.setattr(update_time, "_solve", lambda *given: (solved.append(given), solve(*given))[1])
+    choose_form(jittered(0))
+    # One for the line, one for the larger of the two, four starts of the power mean.
+    assert len(solved) == 6

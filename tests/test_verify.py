@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from batchtime import verify
-from batchtime.records import Evaluations, Outcome, RunRecord, SweepSpec
-from batchtime.store import Store
-from batchtime.sweep import complete
-from batchtime.verify import VerificationError, check_runs, rerun_sample
+from batchtime.errors import VerificationError
+from batchtime.plan import verify
+from batchtime.plan.verify import check_runs, rerun_sample
+from batchtime.runs.records import Evaluations, Outcome, RunRecord
+from batchtime.runs.spec import SweepSpec
+from batchtime.runs.store import Store
+from batchtime.train.sweep import complete
 
 from .builders import setting
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from batchtime.datasets import DatasetError, import_torchvision, load_mnist
-from batchtime.models import MODELS
-from batchtime.records import ParameterError, Target, Workload
-from batchtime.theory import NOISY_QUADRATIC
-from batchtime.workloads import DATASETS, build
+from batchtime.errors import DatasetError, ParameterError
+from batchtime.runs.spec import Target, Workload
+from batchtime.theory.problems import NOISY_QUADRATIC
+from batchtime.train.datasets import import_torchvision, load_mnist
+from batchtime.train.models import MODELS
+from batchtime.train.workloads import DATASETS, build
 
 from .conftest import missing
 

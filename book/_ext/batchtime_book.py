@@ -25,7 +25,7 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from batchtime.tables import apart
+from batchtime.book.tables import apart
 
 logger = logging.getLogger(__name__)
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"

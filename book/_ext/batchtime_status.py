@@ -17,7 +17,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from batchtime.provenance import provenance
+from batchtime.runs.provenance import provenance
 
 RENDERING = "seconds-of-rendering"
 Facts = dict[str, Any]

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup, Tag
 
-from batchtime import plots
+from batchtime.book import plots
 
 Facts = dict[str, Any]
 CHEAP = ("four-tasks", "clock-mnist-lenet")

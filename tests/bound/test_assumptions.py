@@ -5,10 +5,10 @@ import sympy
 import torch
 from torch import nn
 
-from batchtime.datasets import Examples
-from batchtime.margins import CASE, MARGINS
-from batchtime.training import Trainer
-from batchtime.workloads import Task
+from batchtime.theory.margins import CASE, MARGINS
+from batchtime.train.datasets import Examples
+from batchtime.train.loop import Trainer
+from batchtime.train.workloads import Task
 
 
 def squared_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

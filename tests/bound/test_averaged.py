@@ -5,8 +5,8 @@ from fractions import Fraction
 import pytest
 import sympy
 
-from batchtime.bounds import AveragedIterate
-from batchtime.margins import CASE, MARGINS
+from batchtime.theory.bounds import AveragedIterate
+from batchtime.theory.margins import CASE, MARGINS
 
 THEOREM = AveragedIterate(constants=CASE.constants)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from batchtime.margins import CASE, MARGINS
+from batchtime.theory.margins import CASE, MARGINS
 
 HERE = Path(__file__)
 CHAPTER = HERE.parents[2] / "book" / "bound"

@@ -3,7 +3,7 @@
 import pytest
 import sympy
 
-from batchtime.margins import CASE, MARGINS
+from batchtime.theory.margins import CASE, MARGINS
 
 
 def test_expand() -> None:

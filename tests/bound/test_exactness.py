@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import sympy
 
-from batchtime.bounds import AveragedIterate, Constants, LastIterate
-from batchtime.margins import CASE, MARGINS
-from batchtime.theory import SCHEDULES, law_deviation
+from batchtime.theory.bounds import AveragedIterate, Constants, LastIterate
+from batchtime.theory.margins import CASE, MARGINS
+from batchtime.theory.problems import SCHEDULES, law_deviation
 
 
 def test_pole() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import sympy
 
-from batchtime.bounds import AveragedIterate, LastIterate
-from batchtime.margins import CASE, MARGINS
+from batchtime.theory.bounds import AveragedIterate, LastIterate
+from batchtime.theory.margins import CASE, MARGINS
 
 AVERAGED, LAST = AveragedIterate(constants=CASE.constants), LastIterate(constants=CASE.constants)
 SIZES = [1, 10, 1000, 100_000]

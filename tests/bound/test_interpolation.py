@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import sympy
 
-from batchtime.bounds import interpolation
-from batchtime.margins import CASE, MARGINS
-from batchtime.theory import LEAST_SQUARES
+from batchtime.theory.bounds import interpolation
+from batchtime.theory.margins import CASE, MARGINS
+from batchtime.theory.problems import LEAST_SQUARES
 
 
 @pytest.mark.parametrize("size", [1, 4, 1024])

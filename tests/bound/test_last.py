@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import sympy
 
-from batchtime.bounds import Constants, LastIterate
-from batchtime.margins import CASE, MARGINS, wavy
-from batchtime.records import LearningRate
-from batchtime.theory import NOISY_QUADRATIC
+from batchtime.laws.learning_rate import LearningRate
+from batchtime.theory.bounds import Constants, LastIterate
+from batchtime.theory.margins import CASE, MARGINS, wavy
+from batchtime.theory.problems import NOISY_QUADRATIC
 
 THEOREM = LastIterate(constants=CASE.constants)
 eta, mu, smoothness, sigma2, m, start, epsilon, q = sympy.symbols("eta mu L sigma2 M Delta_0 epsilon q", positive=True)

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import sympy
 
-from batchtime.bounds import LastIterate, examples_needed, necessary
-from batchtime.margins import CASE, MARGINS
+from batchtime.theory.bounds import LastIterate, examples_needed, necessary
+from batchtime.theory.margins import CASE, MARGINS
 
 
 def test_posterior() -> None:

@@ -7,8 +7,8 @@ from itertools import combinations, product
 import pytest
 import sympy
 
-from batchtime.bounds import without_replacement
-from batchtime.records import InverseLaw
+from batchtime.laws.updates import InverseLaw
+from batchtime.theory.bounds import without_replacement
 
 Vector = tuple[Fraction, Fraction]
 GRADIENTS: list[Vector] = [(Fraction(a), Fraction(b)) for a, b in ((3, -1), (0, 2), (-5, 4), (1, 1), (7, 0))]

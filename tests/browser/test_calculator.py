@@ -12,31 +12,19 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from batchtime.experiments import experiment, tasks
-from batchtime.fit import fit_inverse_law
-from batchtime.records import (
-    AllReduceTime,
-    FitError,
-    Interval,
-    InverseLaw,
-    Observation,
-    ParameterError,
-    TrainingTime,
-    UpdateTime,
-    check,
-)
-from batchtime.scaling import (
-    Network,
-    largest_useful,
-    optimal_scaling,
-    strong_scaling,
-    weak_scaling,
-    with_learners,
-)
-from batchtime.store import Store, StoreError, data_folder, read_observations
-from batchtime.sweep import complete
-from batchtime.tables import interval_text, number_text
-from batchtime.training_time import TrainingTimeFit, of_experiment
+from batchtime.book.tables import interval_text, number_text
+from batchtime.book.training_times import of_experiment
+from batchtime.errors import FitError, ParameterError, StoreError, check
+from batchtime.fit.inverse_law import fit_inverse_law
+from batchtime.fit.measurements import Observation
+from batchtime.fit.training_time import TrainingTimeFit
+from batchtime.laws.quantity import Interval
+from batchtime.laws.scaling import Network, largest_useful, optimal_scaling, strong_scaling, weak_scaling, with_learners
+from batchtime.laws.time import AllReduceTime, TrainingTime, UpdateTime
+from batchtime.laws.updates import InverseLaw
+from batchtime.runs.catalogue import experiment, tasks
+from batchtime.runs.store import Store, data_folder, read_observations
+from batchtime.train.sweep import complete
 
 PHONE = {"width": 390, "height": 844}
 RUNS = "batch_size,updates\n8,1420\n8,1310\n8,1380\n64,850\n64,810\n64,830\n512,760\n512,740\n512,735\n"

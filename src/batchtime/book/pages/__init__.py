@@ -1,0 +1,1 @@
+"""What one page of the book shows and no other."""

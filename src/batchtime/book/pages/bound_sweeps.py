@@ -1,0 +1,375 @@
+"""The pages that hold recorded sweeps against the bound."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from IPython.display import HTML
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from scipy.optimize import least_squares
+
+from batchtime.book.figures import note
+from batchtime.book.plots import COLOURS, FITTED, MARKS, PREDICTED, batch_size_axis, legend, panels, plain_log_axis
+from batchtime.book.tables import number_text, table
+from batchtime.errors import FitError
+from batchtime.fit.inverse_law import LawFit, fit_inverse_law
+from batchtime.fit.means import MeanUpdates, mean_updates
+from batchtime.laws.quantity import Array, Interval
+from batchtime.laws.updates import InverseLaw
+from batchtime.runs.catalogue import EXPERIMENTS
+from batchtime.runs.experiment import Experiment
+from batchtime.runs.records import RunRecord
+from batchtime.runs.spec import Target
+from batchtime.runs.store import Store
+from batchtime.theory.bounds import Certificate, LastIterate
+from batchtime.train.sweep import recorded
+
+# --- measured --------------------------------------------------------------------------------------------------------
+
+
+def best_of_rates(arms: Sequence["Arm"]) -> dict[float, tuple[float, MeanUpdates]]:
+    """Return for each batch size the step size with the fewest mean updates, of those at which every run arrives."""
+    best: dict[float, tuple[float, MeanUpdates]] = {}
+    for arm in arms:
+        for seen in arm.means():
+            before = best.get(seen.batch_size)
+            fewer = seen.mean is not None and (before is None or seen.mean < (before[1].mean or math.inf))
+            if seen.n_censored == 0 and fewer:
+                best[seen.batch_size] = (arm.rate, seen)
+    return dict(sorted(best.items()))
+
+
+def certified_and_measured(
+    axes: Axes,
+    theorem: Certificate,
+    *,
+    harmonic: Sequence[RunRecord],
+    law: InverseLaw,
+    best: Mapping[float, tuple[float, MeanUpdates]],
+) -> None:
+    """Draw certified and measured updates against the batch size, at the harmonic step and at the best one.
+
+    Args:
+        axes: Where to draw.
+        theorem: What certifies.
+        harmonic: Runs at the harmonic step of the theorem.
+        law: Fitted to these.
+        best: By batch size, the best step size that was run and its mean updates.
+    """
+    sizes = np.geomspace(1, max(record.batch_size for record in harmonic), 200)
+    swept = sorted({record.batch_size for record in harmonic})
+    axes.plot(sizes, theorem.harmonic()[1].updates(sizes), color=FITTED, label="certified, harmonic step")
+    axes.plot(
+        sizes,
+        [theorem.best(float(size))[1] for size in sizes],
+        color=PREDICTED,
+        label="certified, best step for each batch size",
+    )
+    means = mean_updates([record.observation() for record in harmonic])
+    axes.plot(
+        swept,
+        [seen.mean or math.nan for seen in means],
+        "o",
+        color=FITTED,
+        label="measured, harmonic step: mean of runs",
+    )
+    fitted = np.geomspace(swept[0], swept[-1], 100)
+    axes.plot(fitted, law.updates(fitted), color=FITTED, linestyle=":", label="n_inf + alpha / M, fitted to them")
+    axes.plot(
+        [seen.batch_size for _, seen in best.values()],
+        [seen.mean or math.nan for _, seen in best.values()],
+        "s",
+        color=PREDICTED,
+        label="measured, best of the step sizes run",
+    )
+    batch_size_axis(axes)
+    plain_log_axis(axes, "updates N to the target")
+    legend(axes)
+
+
+def rates_table(arms: Sequence["Arm"], theorem: LastIterate) -> HTML:
+    """Return for each step size where its runs arrive, and the pole of the theorem."""
+    rows = [
+        (
+            *_arrivals(arm),
+            number_text(arm.means()[-1].mean or math.nan),
+            number_text(theorem.pole(arm.rate)) if arm.rate < theorem.largest_rate else "step too long",
+        )
+        for arm in arms
+    ]
+    return table([*_ARRIVALS, "updates, largest M", "pole, certified"], rows)
+
+
+_ARRIVALS = ("step size", "M where some runs never arrive", "least M where all do")
+
+
+def _arrivals(arm: "Arm") -> tuple[str, str, str]:
+    means = arm.means()
+    partly = [f"{seen.batch_size:g}" for seen in means if seen.n_censored > 0]
+    least = min((seen.batch_size for seen in means if seen.n_censored == 0), default=math.nan)
+    return f"{arm.rate:g}", ", ".join(partly) or "none", f"{least:g}"
+
+
+def arrivals_table(arms: Mapping[str, Sequence["Arm"]]) -> HTML:
+    """Return for each task and step size the batch sizes at which runs stop arriving."""
+    rows = [
+        (task if position == 0 else "", *_arrivals(arm))
+        for task, here in arms.items()
+        for position, arm in enumerate(here)
+    ]
+    return table(["task", *_ARRIVALS], rows)
+
+
+# --- scaling ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """A recorded sweep of a task at one step size, the same for every batch size."""
+
+    chosen: Experiment
+    records: Sequence[RunRecord]
+
+    @property
+    def rate(self) -> float:
+        """Step size."""
+        return self.chosen.sweep.setting.learning_rate.maximum
+
+    def means(self) -> tuple[MeanUpdates, ...]:
+        """Return the mean updates at each batch size."""
+        return mean_updates([record.observation() for record in self.records])
+
+    def law(self, target: Target | None = None) -> LawFit | None:
+        """Return the law of the runs, read at their own target or at another one; None where they determine none.
+
+        Of the batch sizes that the sweep fits, and seals, only those count of which at least half of the runs arrive.
+        """
+        sizes = self.chosen.fitted + self.chosen.sealed
+        read = [record if target is None else record.at(target) for record in self.records]
+        kept = [record for size in sizes for record in _arriving([r for r in read if r.batch_size == size])]
+        try:
+            return fit_inverse_law([record.observation() for record in kept])
+        except FitError:
+            return None
+
+    def pole(self) -> float | None:
+        """Return M_0 of n_inf + alpha / (M - M_0), closest to the mean updates of all batch sizes; None where unknown.
+
+        Least squares of logarithms, over the batch sizes at which every run arrives; None for fewer than four of them,
+        and for a pole that makes up less than a tenth of the updates at the least of them, (M_0 / M)^2 by
+        `averaged-excess`: recorded laws are off by nearly as much where there is no pole.
+        """
+        means = [seen for seen in self.means() if seen.n_censored == 0]
+        sizes = np.array([seen.batch_size for seen in means])
+        updates = np.array([seen.mean for seen in means], dtype=np.float64)
+        if len(sizes) < 4:
+            return None
+
+        def errors(x: Array) -> Array:
+            pole = sizes[0] / (1 + math.exp(-x[2]))
+            return np.asarray(np.log(np.exp(x[0]) + np.exp(x[1]) / (sizes - pole)) - np.log(updates))
+
+        start = [math.log(updates[-1]), math.log(max(updates[0] - updates[-1], 1e-3) * sizes[0] / 2), 0.0]
+        found = least_squares(errors, start, loss="soft_l1", f_scale=0.05)
+        pole = float(sizes[0] / (1 + math.exp(-found.x[2])))
+        return pole if (pole / sizes[0]) ** 2 > 0.1 else None
+
+
+def _arriving(records: Sequence[RunRecord]) -> Sequence[RunRecord]:
+    """Return runs of one batch size if at least half of them arrive, else none."""
+    return records if 2 * sum(record.outcome.status == "reached" for record in records) >= len(records) else []
+
+
+def recorded_arms(tasks: Sequence[str], store: Store) -> dict[str, list[Arm]]:
+    """Return for each task its recorded sweeps at one step size each, by step size; tasks without any are left out.
+
+    A sweep counts when all of its runs are recorded.
+    """
+    found: dict[str, list[Arm]] = {}
+    for task in tasks:
+        candidates = [known for name, known in EXPERIMENTS.items() if name == task or name.startswith(f"{task}-rate-")]
+        arms = [
+            Arm(chosen=chosen, records=records)
+            for chosen in candidates
+            if chosen.sweep.setting.learning_rate.half_batch_size == 0
+            for records in (recorded(chosen.sweep, name=chosen.name, store=store),)
+            if len(records) == len(chosen.sweep.runs())
+        ]
+        if arms:
+            found[task] = sorted(arms, key=lambda arm: arm.rate)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One quantity of several laws against what was changed between them.
+
+    Args:
+        name: Of the quantity, with its unit.
+        x: What was changed.
+        y: The quantity.
+        intervals: 95 %, None on an open side; empty where there are none.
+        predicted: What theory says of the quantity at each x, up to a factor.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    intervals: Sequence[Interval]
+    predicted: Sequence[float]
+
+    def exponents(self) -> tuple[float, float] | None:
+        """Return the exponents of the power laws closest to the points and to the prediction; None for two points.
+
+        By least squares of logarithms; two points would always lie on one.
+        """
+        if len(set(self.x)) < 3:
+            return None
+        found, predicted = (float(np.polyfit(np.log(self.x), np.log(y), 1)[0]) for y in (self.y, self.predicted))
+        return found, predicted
+
+
+def series_by_rate(arms: Mapping[str, Sequence[Arm]]) -> dict[str, list[Series]]:
+    """Return for each task n_inf, alpha and the pole of its sweeps against the step size."""
+    found = {}
+    for task, here in arms.items():
+        laws = [(arm.rate, law) for arm in here for law in (arm.law(),) if law is not None]
+        poles = {arm.rate: pole for arm in here for pole in (arm.pole(),) if pole is not None}
+        found[task] = [
+            _series("n_inf (updates)", laws, "n_inf", lambda rate: 1 / rate),
+            _series("alpha (examples)", laws, "alpha", lambda _: 1.0),
+            Series(name="pole (examples)", x=list(poles), y=list(poles.values()), intervals=(), predicted=list(poles)),
+        ]
+    return found
+
+
+_CHANCE = 0.9  # error of ten classes before the first update
+_TARGETS = {
+    "mnist-logistic": ("mnist-logistic-rate-4", (1.22, 1.24, 1.27, 1.3, 1.35, 1.4, 1.5)),
+    "mnist-lenet": ("mnist-lenet", (0.06, 0.07, 0.08, 0.1, 0.12, 0.15, 0.18)),
+    "cifar10-cnn": ("cifar10-cnn", (0.5, 0.51, 0.52, 0.53, 0.56, 0.6, 0.65)),
+}
+"""The sweep of each task that is read at several targets, and the targets, its own first."""
+
+
+def series_by_target(arms: Mapping[str, Sequence[Arm]], store: Store) -> dict[str, list[Series]]:
+    """Return for each task n_inf, alpha and their quotient against 1 / epsilon, from one sweep read at several targets.
+
+    epsilon is the loss less its minimum where a study gives the minimum, and the target itself where it is an error.
+    Predicted is the form of `last-law`: ln(Delta_0 / epsilon), 1 / epsilon - 1 / Delta_0, and their quotient.
+    """
+    found = {}
+    for task, here in arms.items():
+        name, targets = _TARGETS[task]
+        arm = next((arm for arm in here if arm.chosen.name == name), None)
+        if arm is None:
+            continue
+        own = arm.chosen.workload.target
+        known = store.latest_constants(task).values if own.metric == "loss" else {"minimum": 0.0, "start": _CHANCE}
+        laws = [
+            (1 / (value - known["minimum"]), law)
+            for value in targets
+            for law in (arm.law(replace(own, value=value)),)
+            if law is not None
+        ]
+        found[task] = _target_series(laws, known["start"])
+    return found
+
+
+def _target_series(laws: Sequence[tuple[float, LawFit]], start: float) -> list[Series]:
+    def halvings(inverse_gap: float) -> float:
+        return math.log(start * inverse_gap)
+
+    def noise(inverse_gap: float) -> float:
+        return inverse_gap - 1 / start
+
+    return [
+        _series("n_inf (updates)", laws, "n_inf", halvings),
+        _series("alpha (examples)", laws, "alpha", noise),
+        _series("alpha / n_inf (examples)", laws, "critical_batch_size", lambda x: noise(x) / halvings(x)),
+    ]
+
+
+def count_sweeps(arms: Mapping[str, Sequence[Arm]]) -> int:
+    """Return how many sweeps there are of all tasks."""
+    return sum(len(here) for here in arms.values())
+
+
+def count_runs(arms: Mapping[str, Sequence[Arm]]) -> int:
+    """Return how many runs there are in all sweeps."""
+    return sum(len(arm.records) for here in arms.values() for arm in here)
+
+
+def _series(
+    name: str, laws: Sequence[tuple[float, LawFit]], quantity: str, predicted: Callable[[float], float]
+) -> Series:
+    kept = [(x, law) for x, law in laws if 0 < getattr(law.law, quantity) < math.inf]
+    return Series(
+        name=name,
+        x=[x for x, _ in kept],
+        y=[getattr(law.law, quantity) for _, law in kept],
+        intervals=[getattr(law.intervals, quantity) for _, law in kept],
+        predicted=[predicted(x) for x, _ in kept],
+    )
+
+
+def scaling_figure(rows: Mapping[str, Sequence[Series]], *, x_label: str) -> Figure:
+    """Return a figure with a panel for each quantity, and in each of them the tasks that have two points or more."""
+    shown = {task: series for task, series in rows.items() if any(len(one.x) >= 2 for one in series)}
+    names = list(dict.fromkeys(one.name for series in shown.values() for one in series))
+    figure, axes = panels(len(names))
+    for place, name in zip(axes, names, strict=True):
+        for look, (task, series) in zip(zip(COLOURS, MARKS, strict=False), shown.items(), strict=False):
+            for one in series:
+                if one.name == name and one.x:
+                    _scaling_points(place, one, task, *look)
+        place.set_xscale("log")
+        place.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0)))
+        place.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        place.xaxis.set_minor_formatter(NullFormatter())
+        place.set_xlabel(x_label)
+        plain_log_axis(place, name)
+    axes[0].plot([], [], "--", color="black", linewidth=1, label="predicted form")
+    legend(axes[0])
+    return figure
+
+
+def _scaling_points(axes: Axes, one: Series, task: str, colour: str, mark: str) -> None:
+    """Draw a quantity of one task with its intervals, and the predicted form through the middle of the points."""
+    ends = one.intervals or [(None, None)] * len(one.x)
+    for x, (low, high) in zip(one.x, ends, strict=True):
+        if low is not None and high is not None:
+            note(axes.plot([x, x], [low, high], color=colour, linewidth=1.5)[0], {})
+    (points,) = axes.plot(one.x, one.y, mark, color=colour, markersize=5, label=task)
+    note(points, {"low": [low for low, _ in ends], "high": [high for _, high in ends]})
+    factor = math.exp(float(np.mean(np.log(one.y) - np.log(one.predicted))))
+    axes.plot(
+        one.x, factor * np.array(one.predicted), "--", color=colour, linewidth=1, label=f"_{task}, predicted form"
+    )
+
+
+def exponent_text(rows: Mapping[str, Sequence[Series]], task: str, quantity: str) -> str:
+    """Return a found exponent and the predicted one as a reader says them, or that there is none yet."""
+    found = next((one.exponents() for one in rows.get(task, ()) if one.name.startswith(f"{quantity} (")), None)
+    return "not known, for want of three points" if found is None else f"{found[0]:.2f} (predicted {found[1]:.2f})"
+
+
+def scaling_table(rows: Mapping[str, Sequence[Series]]) -> HTML:
+    """Return for each task and quantity the exponent that was found, beside that of the predicted form."""
+    return table(
+        ["task", "quantity", "points", "found exponent", "of the predicted form"],
+        [
+            (
+                task if position == 0 else "",
+                one.name.split(" (")[0],
+                f"{len(one.x)}",
+                *(["too few points", ""] if exponents is None else [f"{exponent:.2f}" for exponent in exponents]),
+            )
+            for task, series in rows.items()
+            for position, one in enumerate(series)
+            for exponents in (one.exponents(),)
+        ],
+    )

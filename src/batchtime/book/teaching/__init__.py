@@ -1,0 +1,1 @@
+"""What a class does together: the pooled sweep and exercises that check themselves."""

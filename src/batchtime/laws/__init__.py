@@ -1,0 +1,1 @@
+"""Formulas as frozen values: updates, time per update, training time, several learners; no data."""

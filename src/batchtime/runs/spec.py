@@ -1,0 +1,191 @@
+"""What a run is, completely: workload, target, step size, budget, batch size and seed."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from batchtime.errors import check
+from batchtime.laws.learning_rate import LearningRate
+
+Metric = str
+"""Name of a mean over validation examples that falls as the model gets better, such as "error" or "loss"."""
+
+PROTOCOL_VERSION = 1
+"""Part of every `RunSpec`: raise it with any code change that changes what a run records."""
+
+
+LARGEST_BATCH = 10**6
+"""Examples in a batch: more is a slip of the keyboard, and more than memory holds."""
+LARGEST_SEED = 2**63 - 1
+"""The largest number that torch's generators take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The event that ends a run: `metric` at or below `value` at `hold` successive evaluations.
+
+    Args:
+        metric: "error" (fraction of validation examples, 0 to 1), "loss" (nats, mean over validation examples), or
+            another name that a workload of one's own gives; less is better.
+        value: Threshold, in the metric's unit.
+        hold: Number of successive evaluations that must be at or below the threshold.
+    """
+
+    metric: Metric
+    value: float
+    hold: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds in a wrong unit."""
+        check(
+            self.metric.isidentifier(), name="metric", value=self.metric, allowed="error, loss, or a name of one's own"
+        )
+        if self.metric == "error":
+            allowed = "an error is a fraction of examples, more than 0 and less than 1"
+            check(0 < self.value < 1, name="target", value=self.value, allowed=allowed)
+        allowed = "a loss is in nats, finite and more than 0" if self.metric == "loss" else "finite and more than 0"
+        check(0 < self.value < math.inf, name="target", value=self.value, allowed=allowed)
+        check(self.hold >= 1, name="hold", value=self.hold, allowed="a whole number of evaluations, at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What identifies a workload of one's own, so that runs of changed code or data are not taken for its runs.
+
+    Args:
+        function: Where it is imported from, "module:function".
+        version: What its author calls it, or "sha256:" and the checksum of the module's source.
+        examples_sha256: Checksum of all examples.
+    """
+
+    function: str
+    version: str
+    examples_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What is trained: a data set and a model, by the names that `workloads` knows, to a target.
+
+    `source` is where a workload of one's own comes from; None for those of the package.
+    """
+
+    name: str
+    dataset: str
+    model: str
+    target: Target
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimizer:
+    """How a gradient becomes a step.
+
+    Args:
+        name: "sgd", or "adam" (Kingma and Ba 2015, with their decay rates 0.9 and 0.999).
+        momentum: Fraction of the last step that the next one keeps, "sgd" only (heavy ball); 0 for plain SGD.
+    """
+
+    name: Literal["sgd", "adam"] = "sgd"
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse optimizers that do not exist."""
+        check(self.name in ("sgd", "adam"), name="optimizer", value=self.name, allowed="sgd, adam")
+        allowed = "at least 0 and less than 1; 0 for adam, which has its own"
+        valid = 0 <= self.momentum < 1 and (self.name == "sgd" or self.momentum == 0)
+        check(valid, name="momentum", value=self.momentum, allowed=allowed)
+
+
+Device = Literal["cpu", "cuda"]
+"""What a run is trained on, as torch names it."""
+
+Sampling = Literal["with replacement", "epochs"]
+"""How batches are drawn: each example anew from all, or from one random order of all after the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationGrid:
+    """When a run is evaluated: a geometric grid in updates, the same for every batch size.
+
+    Far from the target only every `stride`-th point is evaluated; from the first evaluation within `near` times the
+    target on, every point is. The rule looks at nothing but the evaluations so far, so the interval that a run
+    reports stays honest: it is wider where the metric fell from far to below the target between two coarse points.
+
+    Args:
+        ratio: Quotient of successive points, more than 1.
+        stride: Points from one coarse evaluation to the next.
+        near: Factor of the target value below which every point is evaluated.
+        first: Updates before which nothing is evaluated, for no run gets there so soon.
+    """
+
+    ratio: float = 1.05
+    stride: int = 4
+    near: float = 2.0
+    first: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse grids that stand still."""
+        check(1 < self.ratio <= 2, name="ratio", value=self.ratio, allowed="more than 1 and at most 2")
+        check(self.stride >= 1, name="stride", value=self.stride, allowed="a whole number, at least 1")
+        check(self.near >= 1, name="near", value=self.near, allowed="at least 1")
+        check(self.first >= 1, name="first", value=self.first, allowed="a whole number of updates, at least 1")
+
+    def points(self, max_updates: int) -> list[int]:
+        """Return the grid from `first` to `max_updates` updates, the last included, strictly increasing."""
+        count = math.ceil(math.log(max_updates) / math.log(self.ratio)) if max_updates > 1 else 0
+        points = {min(max_updates, round(self.ratio**k)) for k in range(count + 1)} | {max_updates}
+        return sorted(point for point in points if point >= min(self.first, max_updates))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Everything that the runs of one sweep share."""
+
+    workload: Workload
+    learning_rate: LearningRate
+    max_updates: int
+    grid: EvaluationGrid = EvaluationGrid()
+    protocol_version: int = PROTOCOL_VERSION
+    optimizer: Optimizer = Optimizer()
+    sampling: Sampling = "with replacement"
+
+    def __post_init__(self) -> None:
+        """Refuse an empty budget, and a way of sampling that does not exist."""
+        check(self.max_updates >= 1, name="max_updates", value=self.max_updates, allowed="a whole number, at least 1")
+        check(
+            self.sampling in get_args(Sampling), name="sampling", value=self.sampling, allowed=str(get_args(Sampling))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """One run, completely: two equal specs give the same record on one class of machine."""
+
+    setting: Setting
+    batch_size: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSpec:
+    """A grid of runs: every batch size with every seed, so that batch sizes are paired by seed."""
+
+    setting: Setting
+    batch_sizes: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse grids with nothing in them, or with the same run twice."""
+        allowed = f"a list of distinct whole numbers from 1 to {LARGEST_BATCH:,}"
+        sizes = self.batch_sizes
+        valid = len(sizes) > 0 and len(set(sizes)) == len(sizes) and 1 <= min(sizes) <= max(sizes) <= LARGEST_BATCH
+        check(valid, name="batch_sizes", value=list(sizes), allowed=allowed)
+        allowed = f"a list of distinct whole numbers from 0 to {LARGEST_SEED:,}"
+        seeds = self.seeds
+        valid = len(seeds) > 0 and len(set(seeds)) == len(seeds) and 0 <= min(seeds) <= max(seeds) <= LARGEST_SEED
+        check(valid, name="seeds", value=list(seeds), allowed=allowed)
+
+    def runs(self) -> list[RunSpec]:
+        """Return every run of the grid, by batch size and then by seed."""
+        return [RunSpec(setting=self.setting, batch_size=m, seed=s) for m in self.batch_sizes for s in self.seeds]

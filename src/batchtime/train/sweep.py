@@ -1,0 +1,226 @@
+"""Complete a grid of runs, resumably, on any executor."""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+
+from batchtime.errors import BatchtimeError, SweepError
+from batchtime.runs.experiment import Experiment
+from batchtime.runs.provenance import versions
+from batchtime.runs.records import Progress, RunRecord, unwatched
+from batchtime.runs.spec import PROTOCOL_VERSION, Device, RunSpec, SweepSpec
+from batchtime.runs.store import Store, writing
+
+GPU_SLOT = "GPU"
+"""The Dask resource of which a worker offers one for each run that its GPU has room for."""
+
+
+def missing_runs(runs: Sequence[RunSpec], recorded: Sequence[RunRecord]) -> list[RunSpec]:
+    """Return those of some runs that are not recorded yet, the longest first, so that no worker is left waiting."""
+    done = {record.spec for record in recorded}
+    return sorted((spec for spec in runs if spec not in done), key=lambda spec: -spec.batch_size)
+
+
+def complete(
+    sweep: SweepSpec | Sequence[RunSpec],
+    *,
+    name: str,
+    store: Store,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    device: Device = "cpu",
+    progress: Progress = unwatched,
+) -> list[RunRecord]:
+    """Return the records of every run of a sweep, in the sweep's order, training those that are not recorded.
+
+    Each record is on the disk before the next one is asked for, so that a sweep that is stopped in any way loses the
+    runs in flight and no other; calling this again goes on from there. Nothing is imported or started that trains
+    where nothing is missing.
+
+    Args:
+        sweep: The grid, or some runs.
+        name: Under which name the runs are recorded.
+        store: Where they are recorded.
+        workers: Processes to train in, one thread each; None for one a processor.
+        executor: Where to run instead, for instance on a `cluster`; it must be able to import this package.
+        device: What each worker trains on.
+        progress: Called with the runs done and the runs of the sweep, first with what was recorded.
+
+    Raises:
+        SweepError: If a worker died, or is not fit for these runs.
+        StoreError: If records cannot be read or written.
+    """
+    runs = sweep.runs() if isinstance(sweep, SweepSpec) else sweep
+    if len(kept := _records_of(runs, store.runs(name))) == len(runs):
+        return kept
+    with writing(store.runs_file(name)) as writer:
+        missing = missing_runs(runs, store.runs(name))  # again, now that nobody else can add any
+        total = len(runs)
+        done = total - len(missing)
+        progress(done, total)
+        expected = versions()
+        with pool(workers) if executor is None else contextlib.nullcontext(executor) as running:
+            futures = [running.submit(train, spec, expected, device) for spec in missing]
+            try:
+                for future in as_completed(futures):
+                    writer.append(_result(future))
+                    done += 1
+                    progress(done, total)
+            except BrokenProcessPool as error:
+                message = f"a worker process died; {done} of {total} runs are recorded: run it again to go on"
+                raise SweepError(message) from error
+            finally:
+                for future in futures:
+                    future.cancel()
+    return _records_of(runs, store.runs(name))
+
+
+def complete_all(
+    chosen: Mapping[str, Experiment], *, store: Store, workers: int | None = None
+) -> dict[str, tuple[Experiment, list[RunRecord]]]:
+    """Return several sweeps with their runs, by the same labels, training those that are not recorded."""
+    return {
+        label: (one, complete(one.sweep, name=one.name, store=store, workers=workers)) for label, one in chosen.items()
+    }
+
+
+def recorded(sweep: SweepSpec, *, name: str, store: Store) -> list[RunRecord]:
+    """Return the runs of a sweep that are recorded, in the sweep's order; a published one before one's own."""
+    return _records_of(sweep.runs(), store.runs(name))
+
+
+def _records_of(runs: Sequence[RunSpec], found: Sequence[RunRecord]) -> list[RunRecord]:
+    by_spec = {record.spec: record for record in reversed(found)}
+    return [by_spec[spec] for spec in runs if spec in by_spec]
+
+
+def train(spec: RunSpec, expected: Mapping[str, str] | None = None, device: Device = "cpu") -> RunRecord:
+    """Train one run in this process, with one thread, and alone: torch has one generator a process for all threads.
+
+    Args:
+        spec: The run.
+        expected: Versions that the result depends on, where the run was asked for; None for whatever is here.
+        device: What to train on.
+
+    Raises:
+        SweepError: If this process has others, for then its records would not be those of the others; or if it has no
+            such device.
+    """
+    worker = f"the worker on {socket.gethostname()} (process {os.getpid()})"
+    here = versions() | {"protocol": str(PROTOCOL_VERSION)}
+    wanted = {**(expected or {}), "protocol": str(spec.setting.protocol_version)}
+    differing = [
+        f"{name} {here.get(name)} and not {version}" for name, version in wanted.items() if here.get(name) != version
+    ]
+    if differing:
+        raise SweepError(f"{worker} has {', '.join(differing)}; give every worker the same environment")
+    with _alone:
+        import torch
+
+        from batchtime.train.loop import train_to_target
+        from batchtime.train.workloads import build
+
+        if device == "cuda" and not torch.cuda.is_available():
+            raise SweepError(f"{worker} has no GPU that torch can use; start workers where one is, or use --device cpu")
+        torch.set_num_threads(1)
+        return train_to_target(spec, build(spec.setting.workload), device=device)
+
+
+_alone = threading.Lock()
+
+
+def _result(future: "Future[RunRecord]") -> RunRecord:
+    """Return what a worker made, or say in one line why it could not."""
+    try:
+        return future.result()
+    except (BatchtimeError, BrokenProcessPool):
+        raise
+    except CancelledError as error:
+        raise SweepError(
+            "the scheduler dropped the runs in flight, or went away; finished runs are recorded: run it again to go on"
+        ) from error
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise SweepError(
+            f"a run stopped ({reason}); finished runs are recorded: change the sweep, or run it again"
+        ) from error
+
+
+@contextlib.contextmanager
+def pool(workers: int | None) -> Iterator[Executor]:
+    """Open a pool of processes that end with this one, and at once when the block is left by an exception."""
+    context = multiprocessing.get_context("spawn")  # a forked child of a process that has used torch can hang
+    pool = ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context, initializer=_start_worker)
+    try:
+        yield pool
+    except BaseException:
+        for process in list((pool._processes or {}).values()):  # noqa: SLF001 - public only from Python 3.14 on
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def cluster(address: str, *, device: Device = "cpu") -> Iterator[Executor]:
+    """Connect to the scheduler of a Dask cluster, whose workers then train the runs.
+
+    On GPUs a run goes to a worker with a free slot: one that was started with `--resources GPU=1`.
+
+    A run whose worker dies is given to another worker. Workers need this package, the same version of it and of what
+    its results depend on, and the data sets.
+
+    Args:
+        address: For instance "tcp://10.0.0.1:8786".
+        device: What the workers train on.
+
+    Raises:
+        SweepError: If nobody answers there, or Dask is not installed.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SweepError("a cluster needs Dask: pip install 'batchtime[cluster]'") from error
+    for name in ("distributed", "distributed.client", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is raised, as one line
+    try:
+        client = Client(address, timeout=_ANSWER_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise SweepError(
+            f"no scheduler answers at {address}; start one with `dask scheduler`, or name its address"
+        ) from error
+    try:
+        if device == "cuda" and not any(
+            GPU_SLOT in w["resources"] for w in client.scheduler_info(-1)["workers"].values()
+        ):
+            raise SweepError(
+                f"no worker at {address} offers a GPU slot; start one with `dask worker {address} --resources GPU=1`"
+            )
+        yield client.get_executor(**({"resources": {GPU_SLOT: 1}} if device == "cuda" else {}))
+    finally:
+        client.close(timeout=_ANSWER_SECONDS)
+
+
+_ANSWER_SECONDS = 30  # a busy machine takes its time to shake hands
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+
+        def end_with_parent() -> None:
+            wait([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=end_with_parent, daemon=True).start()

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-FACTS = Path(__file__).resolve().parents[1] / "src" / "batchtime" / "facts"
+FACTS = Path(__file__).resolve().parents[1] / "src" / "batchtime" / "runs" / "facts"
 """Where the package finds them."""
 
 SOURCES = (

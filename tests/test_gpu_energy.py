@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchtime import gpu_energy
-from batchtime.records import FitError
+from batchtime.book.beyond import gpu_energy
+from batchtime.errors import FitError
 
 
 @pytest.fixture(scope="module")

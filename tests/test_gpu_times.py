@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchtime import gpu_times
-from batchtime.gpu_times import FORMS, fit_exchange, fit_form, lost_by
+from batchtime.book.beyond import gpu_times
+from batchtime.book.beyond.gpu_times import FORMS, fit_exchange, fit_form, lost_by
 
 SIZES = 4.0 * 2.0 ** np.arange(8)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchtime import gpu_truth
-from batchtime.gpu_truth import advise_by_regret, cases, held, line, pilot, score
+from batchtime.book.beyond import gpu_truth
+from batchtime.book.beyond.gpu_truth import advise_by_regret, cases, held, line, pilot, score
 
 SIZES = 8.0 * 2.0 ** np.arange(8)
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchtime import fixed_time, noise_against_runs, published
-from batchtime.store import Store
+from batchtime.book.beyond import fixed_time, noise_against_runs
+from batchtime.runs import published
+from batchtime.runs.store import Store
 
 STORE = Store(Path(__file__).parents[1] / "data")
 RATES = ["mnist-lenet-rate-0.005", "mnist-lenet", "mnist-lenet-rate-0.08", "mnist-lenet-rate-0.32"]

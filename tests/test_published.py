@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchtime import fixed_time, gpu_energy, gpu_times, gpu_truth, noise_against_runs, published, universal
-from batchtime.fit import fit_inverse_law
-from batchtime.records import Observation, ParameterError
+from batchtime.book.beyond import fixed_time, gpu_energy, gpu_times, gpu_truth, noise_against_runs, universal
+from batchtime.errors import ParameterError
+from batchtime.fit.inverse_law import fit_inverse_law
+from batchtime.fit.measurements import Observation
+from batchtime.runs import published
 
 ROOT = Path(__file__).parents[1]
-FACTS = Path(str(resources.files("batchtime").joinpath("facts")))
+FACTS = Path(str(resources.files("batchtime.runs").joinpath("facts")))
 
 
 def names() -> list[str]:

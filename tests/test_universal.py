@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchtime import universal
-from batchtime.records import FitError
-from batchtime.store import Store
-from batchtime.universal import Bent, fit_bent, fit_hard_knee, fit_power
+from batchtime.book.beyond import universal
+from batchtime.book.beyond.universal import Bent, fit_bent, fit_hard_knee, fit_power
+from batchtime.errors import FitError
+from batchtime.runs.store import Store
 
 SIZES = 4.0 * 2.0 ** np.arange(9)
 DATA = Path(__file__).parents[1] / "data"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import nnls
 
-from batchtime import published
+from batchtime.runs import published
 
 Array = npt.NDArray[np.float64]
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import least_squares
 
-from batchtime import published
-from batchtime.experiments import experiment
-from batchtime.fit import mean_updates
-from batchtime.records import FitError
-from batchtime.store import Store
+from batchtime.errors import FitError
+from batchtime.fit.means import mean_updates
+from batchtime.runs import published
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.store import Store
 
 Array = npt.NDArray[np.float64]
 

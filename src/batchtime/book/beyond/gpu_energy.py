@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from batchtime import published
-from batchtime.gpu_times import fit_form
-from batchtime.records import FitError
-from batchtime.universal import fit_bent
+from batchtime.book.beyond.gpu_times import fit_form
+from batchtime.book.beyond.universal import fit_bent
+from batchtime.errors import FitError
+from batchtime.runs import published
 
 Array = npt.NDArray[np.float64]
 

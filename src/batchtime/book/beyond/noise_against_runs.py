@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from batchtime import published, universal
-from batchtime.experiments import experiment
-from batchtime.fit import mean_updates
-from batchtime.store import Store
+from batchtime.book.beyond import universal
+from batchtime.fit.means import mean_updates
+from batchtime.runs import published
+from batchtime.runs.catalogue import experiment
+from batchtime.runs.store import Store
 
 EARLY = 0.03
 """Part of a run's updates at which a noise scale noted in the middle of the logarithm of updates has been taken."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from batchtime.records import ParameterError
+from batchtime.errors import ParameterError
 
 Array = npt.NDArray[np.float64]
 
@@ -28,7 +28,7 @@ EXAMPLES = 1_000_000
 @functools.cache
 def _table(name: str) -> pd.DataFrame:
     """Return one file of the table of facts; what is returned is shared and not to be changed."""
-    with resources.files("batchtime").joinpath("facts", f"{name}.csv").open(encoding="utf-8") as file:
+    with resources.files("batchtime.runs").joinpath("facts", f"{name}.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file)
 
 

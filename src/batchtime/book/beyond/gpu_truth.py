@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import nnls
 
-from batchtime import published, universal
+from batchtime.book.beyond import universal
+from batchtime.runs import published
 
 Array = npt.NDArray[np.float64]
 Advise = Callable[[pd.DataFrame, pd.DataFrame], float | None]

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import spearmanr
 
-from batchtime import published, universal
-from batchtime.gpu_truth import line
+from batchtime.book.beyond import universal
+from batchtime.book.beyond.gpu_truth import line
+from batchtime.runs import published
 
 Array = npt.NDArray[np.float64]
 

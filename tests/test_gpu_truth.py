@@ -80,6 +80,17 @@ def test_advice_sees_the_runs_of_three_sizes_only_and_all_seconds() -> None:
     assert pilot(SIZES) == [0, 3, 7]
 
 
+def test_advice_can_be_given_the_seconds_of_its_three_sizes_alone() -> None:
+    seen = []
+
+    def advise(_runs: pd.DataFrame, timings: pd.DataFrame) -> float | None:
+        seen.append(timings["batch_size"].tolist())
+        return None
+
+    held(made(100 * (1 + 64 / SIZES), 0.01 + 0.001 * SIZES), advise, all_seconds=False)
+    assert seen == [[8.0, 64.0, 1024.0]]
+
+
 def test_refusals_are_counted_and_cases_with_a_reason_stand_apart() -> None:
     both = [made(100 * (1 + 64 / SIZES), 0.01 + 0.001 * SIZES, reason=reason) for reason in ("", "one arm")]
     losses = held(pd.concat(both), lambda _runs, _timings: None)

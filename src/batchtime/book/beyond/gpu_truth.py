@@ -81,13 +81,14 @@ def pilot(batch_sizes: Array) -> list[int]:
     return [0, middle, len(batch_sizes) - 1]
 
 
-def held(chosen: pd.DataFrame, advise: Advise | None = None) -> pd.DataFrame:
+def held(chosen: pd.DataFrame, advise: Advise | None = None, *, all_seconds: bool = True) -> pd.DataFrame:
     """Return what each way to choose a batch size loses against the best measured time.
 
     Args:
         chosen: Cases, as `cases` returns them.
         advise: What is to be judged; None for `advise_by_regret`. It gets frames of runs (batch_size, updates,
-            updates_lower where it is known) at three sizes and of timings (batch_size, seconds) at all of them.
+            updates_lower where it is known) at three sizes and of timings (batch_size, seconds).
+        all_seconds: Whether advice and delta / gamma see the seconds of all sizes, which cost little, or of the three.
 
     Returns:
         A row for each case and way in `HABITS`: series, workload, device, learners, reason, best (batch size), way,
@@ -102,11 +103,12 @@ def held(chosen: pd.DataFrame, advise: Advise | None = None) -> pd.DataFrame:
         runs = pd.DataFrame(
             {"batch_size": size, "updates": case["updates"], "updates_lower": case["updates_lower"]}
         ).dropna(axis="columns")
-        delta, gamma = line(size, seconds)
+        seen = pilot(size)
+        timed = list(range(len(size))) if all_seconds else seen
+        timings = pd.DataFrame({"batch_size": size[timed], "seconds": seconds[timed]})
+        delta, gamma = line(size[timed], seconds[timed])
         answers = {
-            "advice": advise(
-                runs.iloc[pilot(size)].reset_index(drop=True), pd.DataFrame({"batch_size": size, "seconds": seconds})
-            ),
+            "advice": advise(runs.iloc[seen].reset_index(drop=True), timings),
             "32": 32.0,
             "64": 64.0,
             "largest": float(size[-1]),

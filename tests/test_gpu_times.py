@@ -74,6 +74,8 @@ def test_a_free_exchange_is_one_value_for_each_number_of_learners_and_nodes() ->
     row = gpu_times.exchanges(frame).set_index("exchange")
     assert row.loc["free", "rms"] == pytest.approx(0, abs=1e-6)
     assert row.loc["none", "rms"] > 0.1
+    assert row.loc["free", "lost"] == 0
+    assert row.loc["none", "lost_90"] > 0  # one learner's seconds send four to too small a batch
 
 
 # Public timings

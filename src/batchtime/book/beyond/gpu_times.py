@@ -206,7 +206,8 @@ def exchanges(timed: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         source, workload, device, learners (how many numbers of them), most_learners, timings, exchange, rms (of
-        relative errors, over timings), and `apart` (rms where each number of learners and nodes has its own line).
+        relative errors, over timings), apart (rms where each number of learners and nodes has its own line), lost and
+        lost_90 (median and 90 % quantile of `lost_by` over the numbers of learners and nodes).
     """
     made = []
     for key, group in timed.groupby(["source", "workload", "device"]):
@@ -216,16 +217,24 @@ def exchanges(timed: pd.DataFrame) -> pd.DataFrame:
         kinds = [part for _, part in group.groupby(["nodes", "learners"], dropna=False)]
         own = [_rms(fit_exchange(part, "none"), part["seconds"].to_numpy(dtype=float)) for part in kinds]
         apart = float(np.sqrt(np.average(np.square(own), weights=[len(part) for part in kinds])))
-        made += [
-            {
-                **dict(zip(("source", "workload", "device"), key, strict=True)),
-                "learners": group["learners"].nunique(),
-                "most_learners": group["learners"].max(),
-                "timings": len(group),
-                "exchange": exchange,
-                "rms": _rms(fit_exchange(group, exchange), seconds),
-                "apart": apart,
-            }
-            for exchange in EXCHANGES
-        ]
+        for exchange in EXCHANGES:
+            fitted = fit_exchange(group, exchange)
+            together = group.assign(fitted=fitted).groupby(["nodes", "learners"], dropna=False)
+            lost = [
+                lost_by(*(part[column].to_numpy(dtype=float) for column in ("fitted", "batch_size", "seconds")))
+                for _, part in together
+            ]
+            made.append(
+                {
+                    **dict(zip(("source", "workload", "device"), key, strict=True)),
+                    "learners": group["learners"].nunique(),
+                    "most_learners": group["learners"].max(),
+                    "timings": len(group),
+                    "exchange": exchange,
+                    "rms": _rms(fitted, seconds),
+                    "apart": apart,
+                    "lost": float(np.median(lost)),
+                    "lost_90": float(np.quantile(lost, 0.9)),
+                }
+            )
     return pd.DataFrame(made)

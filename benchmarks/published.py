@@ -211,10 +211,11 @@ def steplaw(folder: Path) -> Iterator[tuple[Series, pd.DataFrame]]:
     """Yield the language models of StepLaw: updates to a loss, interpolated between training budgets."""
     table = pd.read_csv(folder / "steplaw" / "steps_to_loss_dense.csv").rename(columns={"updates": "number"})
     for (model, loss), runs in table.groupby(["series", "target_loss"]):
-        name = f"steplaw-{str(model).split('_')[0]}-{loss:g}"
+        workload = f"steplaw-{str(model).split('_')[0]}"
+        name = f"{workload}-{loss:g}"
         note = "interpolated between two to four budgets; sequences of 2,048 tokens"
         file = "data/dense_lr_bs_loss.csv"
-        what = Series(name, "steplaw", file, name, "updates", None, "tuned", "", f"loss {loss:g}", note)
+        what = Series(name, "steplaw", file, workload, "updates", None, "tuned", "", f"loss {loss:g}", note)
         yield what, pd.DataFrame(rows(name, runs))
 
 

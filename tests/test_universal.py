@@ -24,6 +24,7 @@ def means(
         {
             "series": name,
             "source": "made",
+            "workload": name,
             "step_rule": rule,
             "batch_size": sizes,
             "updates": updates,
@@ -135,6 +136,18 @@ def test_a_pole_is_in_the_bend_and_not_in_the_deviations() -> None:
     assert curve["deviation_without"].abs().max() > 0.2
 
 
+def test_the_curve_spans_more_than_five_decades_and_says_which_ratios_are_open(everything: pd.DataFrame) -> None:
+    curve = universal.curve(everything)
+    known = curve[~curve["open"]]["x"]
+    assert known.max() / known.min() > 5e5
+    assert set(curve[curve["open"]]["series"]) <= {
+        "zeus-imagenet-0.6",
+        "zeus-movielens-0.41",
+        "pollux-ncf-0.69089",
+        "zeus-imagenet-0.55",
+    }
+
+
 def test_deviations_are_counted_once_in_one_decade(everything: pd.DataFrame) -> None:
     curve = universal.curve(everything)
     decades = universal.by_decade(curve)
@@ -158,6 +171,16 @@ def test_left_out_sizes_are_predicted_without_their_own_values() -> None:
     assert after.drop(8.0)["law"].tolist() == before.drop(8.0)["law"].tolist()
 
 
+def test_quantiles_come_with_intervals_over_workloads() -> None:
+    errors = pd.DataFrame({"series": list("abcd"), "workload": list("aabc"), "pole": [0.1, -0.1, 0.2, -0.4]})
+    row = universal.error_quantiles(errors.assign(law=0.0, power_law=0.0, hard_knee=0.0)).iloc[0]
+    assert row[["workloads", "series", "points"]].tolist() == [3, 4, 4]
+    assert row["median"] == pytest.approx(0.15)
+    assert row["median_low"] == pytest.approx(0.1)
+    assert row["median_high"] == pytest.approx(0.4)
+    assert row["worst"] == 0.4
+
+
 def test_each_law_leaves_itself_out_best() -> None:
     knee = means(np.maximum(100.0, 100.0 * 70.0 / SIZES), name="knee")
     power = means(3000.0 * SIZES**-0.6, name="power")
@@ -173,6 +196,7 @@ def test_each_law_leaves_itself_out_best() -> None:
 def test_the_left_out_sizes_are_predicted_to_five_percent_and_fifteen(everything: pd.DataFrame) -> None:
     quantiles = universal.error_quantiles(universal.left_out(everything)).set_index("law")
     assert quantiles.loc["pole", "points"] > 300
+    assert quantiles.loc["pole", "workloads"] > 25
     assert quantiles.loc["pole", "median"] < 0.05
     assert quantiles.loc["pole", "within_90"] < 0.15
     assert quantiles.loc["power_law", "median"] > 4 * quantiles.loc["pole", "median"]

@@ -34,6 +34,7 @@ FLATTEST = 1.2
 """Largest over least examples: with less, the batch sizes are all on one arm."""
 RISE = 1.1
 """Updates that rise by more than this with the batch size are no inverse law with any parameters."""
+OPEN = 100.0
 DECADES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, np.inf)
 _SHARES = np.concatenate([[0.0], np.geomspace(0.003, 0.98, 60)])
 """Poles to try, as shares of the least batch size."""
@@ -43,12 +44,13 @@ def points(recorded: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the mean updates of every series at the batch sizes at which all of its runs reached the target.
 
     Args:
-        recorded: Means of one's own runs: series, step_rule, batch_size, updates, runs; `recorded_means` makes it.
+        recorded: Means of one's own runs: series, workload, step_rule, batch_size, updates, runs; `recorded_means`
+            makes it.
 
     Returns:
-        series, source, step_rule, batch_size, updates, runs, coarseness: `updates` is the middle of the interval
-        between two looks at the metric, where that is known, and `coarseness` the interval's length as a fraction of
-        the later look, 0 where it is not known.
+        series, source, workload (series of one workload differ in target or step size), step_rule, batch_size, updates,
+        runs, coarseness: `updates` is the middle of the interval between two looks at the metric, where that is known,
+        and `coarseness` the interval's length as a fraction of the later look, 0 where it is not known.
     """
     frames: list[pd.DataFrame] = []
     about = published.series().set_index("name")
@@ -57,16 +59,16 @@ def points(recorded: pd.DataFrame | None = None) -> pd.DataFrame:
         lower = frame["updates_lower"].fillna(frame["updates"])
         frame["coarseness"] = 1 - lower / frame["updates"]
         frame["updates"] = (frame["updates"] + lower) / 2
-        origin = {"source": about.loc[name, "source"], "step_rule": about.loc[name, "step_rule"]}
-        frames.append(frame.assign(series=name, **{key: str(value) for key, value in origin.items()}))
+        origin = {column: str(about.loc[name, column]) for column in ("source", "workload", "step_rule")}
+        frames.append(frame.assign(series=name, **origin))
     if recorded is not None:
         frames.append(recorded.assign(source="recorded", coarseness=0.0))
-    columns = ["series", "source", "step_rule", "batch_size", "updates", "runs", "coarseness"]
+    columns = ["series", "source", "workload", "step_rule", "batch_size", "updates", "runs", "coarseness"]
     return pd.concat([frame.sort_values("batch_size") for frame in frames], ignore_index=True)[columns]
 
 
 def recorded_means(store: Store) -> pd.DataFrame:
-    """Return the means of the package's own recorded sweeps: series, step_rule, batch_size, updates, runs.
+    """Return the means of the package's own recorded sweeps: series, workload, step_rule, batch_size, updates, runs.
 
     Batch sizes at which a run failed are left out, as they are of published series.
 
@@ -75,13 +77,15 @@ def recorded_means(store: Store) -> pd.DataFrame:
     """
     made = []
     for name in store.published():
-        sweep = experiment(name).sweep
+        chosen = experiment(name)
+        sweep = chosen.sweep
         specs = set(sweep.runs())
         seen = [record.observation() for record in store.runs(name) if record.spec in specs]
         capped = sweep.setting.learning_rate.half_batch_size > 0
         made += [
             {
                 "series": name,
+                "workload": chosen.variant_of or name,
                 "step_rule": "capped linear" if capped else "constant",
                 "batch_size": mean.batch_size,
                 "updates": mean.mean,
@@ -237,7 +241,8 @@ def curve(means: pd.DataFrame) -> pd.DataFrame:
         means: As `points` returns them; series that `screened` refuses are left out.
 
     Returns:
-        The columns of `points`, then n_inf, alpha, pole of the series' law, `x` = M / (alpha / n_inf),
+        The columns of `points`, then n_inf, alpha, pole of the series' law, `open` (alpha / n_inf is so far above the
+        largest batch size that n_inf may be 0: x is then only known to be small), `x` = M / (alpha / n_inf),
         `y` = N M / alpha, `bend` (x + 1 / (1 - (pole / M)^p): y as the law with the pole has it), `deviation` =
         y / bend - 1, and `deviation_without` = N over the law fitted without a pole, less 1, at its own `x_without`.
         Three batch sizes are fitted without a pole.
@@ -254,6 +259,7 @@ def curve(means: pd.DataFrame) -> pd.DataFrame:
                 n_inf=law.n_inf,
                 alpha=law.alpha,
                 pole=law.pole,
+                open=law.critical_batch_size > OPEN * size.max(),
                 x=size / law.critical_batch_size,
                 y=size * updates / law.alpha,
                 bend=size * law.updates(size) / law.alpha,
@@ -335,8 +341,8 @@ def left_out(means: pd.DataFrame) -> pd.DataFrame:
     The middle is that of the logarithms. Series need four batch sizes and the grace of `screened`.
 
     Returns:
-        series, source, batch_size, updates, and the errors of prediction, over the mean less 1: `pole`, `law` (without
-        a pole), `power_law`, `hard_knee`.
+        series, source, workload, batch_size, updates, and the errors of prediction, over the mean less 1: `pole`,
+        `law` (without a pole), `power_law`, `hard_knee`.
     """
     about = screened(means)
     rows: Iterator[pd.DataFrame] = (
@@ -360,19 +366,39 @@ def _predicted(frame: pd.DataFrame, power: float) -> pd.DataFrame:
         "hard_knee": fit_hard_knee(*given),
     }
     errors = {name: predict(size[rest]) / updates[rest] - 1 for name, predict in predictions.items()}
-    return frame.iloc[rest][["series", "source", "batch_size", "updates"]].assign(**errors)
+    return frame.iloc[rest][["series", "source", "workload", "batch_size", "updates"]].assign(**errors)
 
 
-def error_quantiles(errors: pd.DataFrame) -> pd.DataFrame:
+def error_quantiles(errors: pd.DataFrame, *, draws: int = 1_000) -> pd.DataFrame:
     """Return for each law of `left_out` the median, the 90 % quantile and the greatest size of its error.
 
-    Columns: law, series, points, median, within_90, worst.
+    Columns: law, workloads, series, points, median, median_low, median_high, within_90, within_90_low, within_90_high,
+    worst. The 95 % intervals are of the bootstrap over workloads (`draws` of them): series of one workload are alike.
     """
+    generator = np.random.default_rng(0)
+    counts = {"workloads": errors["workload"].nunique(), "series": errors["series"].nunique(), "points": len(errors)}
     made = []
     for law in ("pole", "law", "power_law", "hard_knee"):
         size = errors[law].abs()
-        counts = {"series": errors["series"].nunique(), "points": len(size)}
+        groups = [group.to_numpy() for _, group in size.groupby(errors["workload"])]
+        drawn = [
+            np.quantile(
+                np.concatenate([groups[i] for i in generator.integers(len(groups), size=len(groups))]), [0.5, 0.9]
+            )
+            for _ in range(draws)
+        ]
+        low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
         made.append(
-            {"law": law, **counts, "median": size.median(), "within_90": size.quantile(0.9), "worst": size.max()}
+            {
+                "law": law,
+                **counts,
+                "median": size.median(),
+                "median_low": low[0],
+                "median_high": high[0],
+                "within_90": size.quantile(0.9),
+                "within_90_low": low[1],
+                "within_90_high": high[1],
+                "worst": size.max(),
+            }
         )
     return pd.DataFrame(made)

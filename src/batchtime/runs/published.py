@@ -7,7 +7,6 @@ runs are known by their mean at each batch size, so that a frame of runs has one
 
 import difflib
 import functools
-import math
 from importlib import resources
 from typing import Any, cast
 
@@ -101,15 +100,15 @@ def listing() -> list[dict[str, object]]:
     """
     return [
         {
-            "name": row.name,
-            "source": f"{row.repository}@{row.commit}, {row.file}",
-            "licence": row.licence,
-            "unit": row.unit,
-            "batch_sizes": [int(size) for size in row.batch_sizes],
-            "has_seconds": bool(row.has_seconds),
-            "has_joules": bool(row.has_joules),
+            "name": row["name"],
+            "source": f"{row['repository']}@{row['commit']}, {row['file']}",
+            "licence": row["licence"],
+            "unit": row["unit"],
+            "batch_sizes": [int(size) for size in row["batch_sizes"]],
+            "has_seconds": bool(row["has_seconds"]),
+            "has_joules": bool(row["has_joules"]),
         }
-        for _, row in _series().rename(columns={"name": "series"}).set_index("series", drop=False).iterrows()
+        for row in _series().to_dict("records")
     ]
 
 
@@ -143,24 +142,31 @@ def means(name: str) -> pd.DataFrame:
         >>> means("zeus-cifar100-0.5").set_index("batch_size").loc[1024, ["runs", "updates"]].tolist()
         [10.0, 1097.6]
     """
-    about = _one(name)
-    frame = _table("updates").query("series == @name").drop(columns="series").reset_index(drop=True)
-    unit = _table("series").set_index("series").loc[name, "unit"]
+    _one(name)
+    frame = _means()
+    return frame[frame["series"] == name].drop(columns="series").reset_index(drop=True)
+
+
+def all_means() -> pd.DataFrame:
+    """Return `means` of every series in one frame, the series in the first column."""
+    return _means().copy()
+
+
+@functools.cache
+def _means() -> pd.DataFrame:
+    frame = _table("updates").merge(_table("series")[["series", "unit", "examples_per_epoch"]], on="series")
     size = frame["batch_size"].to_numpy(dtype=float)
-    if unit == "epochs":
-        factor = updates_per_epoch(float(about["examples_per_epoch"]), size)
-    else:
-        factor = 1.0 / size if unit == "examples" else np.ones_like(size)
+    epoch = updates_per_epoch(frame["examples_per_epoch"].to_numpy(dtype=float), size)
+    factor = np.select([frame["unit"] == "epochs", frame["unit"] == "examples"], [epoch, 1 / size], 1.0)
     for column in ("mean", "lower", "sd"):
         frame[column] *= factor
-    return frame.rename(columns={"mean": "updates", "lower": "updates_lower"})[
-        ["batch_size", "runs", "reached", "updates", "updates_lower", "sd", "learning_rate"]
-    ]
+    columns = ["series", "batch_size", "runs", "reached", "updates", "updates_lower", "sd", "learning_rate"]
+    return frame.rename(columns={"mean": "updates", "lower": "updates_lower"})[columns]
 
 
-def updates_per_epoch(examples: float, batch_size: Array) -> Array:
+def updates_per_epoch(examples: Array | float, batch_size: Array) -> Array:
     """Return the updates of an epoch, its last batch the smaller, at batch sizes (K,); examples NaN: not stated."""
-    return np.ceil((EXAMPLES if math.isnan(examples) else examples) / batch_size)
+    return np.ceil(np.where(np.isnan(examples), EXAMPLES, examples) / batch_size)
 
 
 def runs(name: str) -> pd.DataFrame:
@@ -176,7 +182,8 @@ def runs(name: str) -> pd.DataFrame:
         >>> runs("mlperf-llama31-405b")["updates"].tolist()
         [272.0, 160.0, 106.0]
     """
-    frame = means(name).query("reached == runs").reset_index(drop=True)
+    frame = means(name)
+    frame = frame[frame["reached"] == frame["runs"]].reset_index(drop=True)
     return frame[["batch_size", "updates", "updates_lower", "learning_rate"]].dropna(axis="columns", how="all")
 
 
@@ -223,7 +230,8 @@ def timings(name: str) -> pd.DataFrame:
         [[0.084, 16.543]]
     """
     about = _one(name)
-    frame = timed().query("workload == @workload", local_dict={"workload": about["workload"]}).copy()
+    frame: pd.DataFrame = timed()
+    frame = frame[frame["workload"] == about["workload"]].copy()
     if frame.empty:
         others = ", ".join(sorted(_series().query("has_seconds")["source"].unique()))
         raise ParameterError(f"published series {name!r} has no seconds; those of {others} have: time your own updates")

@@ -52,19 +52,15 @@ def points(recorded: pd.DataFrame | None = None) -> pd.DataFrame:
         runs, coarseness: `updates` is the middle of the interval between two looks at the metric, where that is known,
         and `coarseness` the interval's length as a fraction of the later look, 0 where it is not known.
     """
-    frames: list[pd.DataFrame] = []
-    about = published.series().set_index("name")
-    for name in about.index:
-        frame = published.means(name).query("reached == runs")
-        lower = frame["updates_lower"].fillna(frame["updates"])
-        frame["coarseness"] = 1 - lower / frame["updates"]
-        frame["updates"] = (frame["updates"] + lower) / 2
-        origin = {column: str(about.loc[name, column]) for column in ("source", "workload", "step_rule")}
-        frames.append(frame.assign(series=name, **origin))
+    about = published.series().set_index("name")[["source", "workload", "step_rule"]]
+    frame = published.all_means().join(about, on="series")
+    frame = frame[frame["reached"] == frame["runs"]]
+    lower = frame["updates_lower"].fillna(frame["updates"])
+    frames = [frame.assign(coarseness=1 - lower / frame["updates"], updates=(frame["updates"] + lower) / 2)]
     if recorded is not None:
         frames.append(recorded.assign(source="recorded", coarseness=0.0))
     columns = ["series", "source", "workload", "step_rule", "batch_size", "updates", "runs", "coarseness"]
-    return pd.concat([frame.sort_values("batch_size") for frame in frames], ignore_index=True)[columns]
+    return pd.concat(frames, ignore_index=True)[columns]
 
 
 def recorded_means(store: Store) -> pd.DataFrame:

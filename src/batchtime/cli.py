@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "name", metavar="NAME", nargs="?", help="a name that `batchtime workloads` lists, or one's own MODULE:FUNCTION"
     )
-    sweep.add_argument("--all", action="store_true", help="every published sweep, one after the other")
+    _add_choice(sweep)
     sweep.add_argument("--plan", action="store_true", help="train nothing: print what it is expected to cost")
     sweep.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a processor)")
     sweep.add_argument(
@@ -201,6 +201,14 @@ def _parser() -> argparse.ArgumentParser:
     rerun.add_argument("--out", type=Path, metavar="FOLDER", help="where the notebook and its page are written")
     rerun.add_argument("--list", action="store_true", help="list the parameters with type and default; run nothing")
     return parser
+
+
+def _add_choice(sweep: argparse.ArgumentParser) -> None:
+    """Add which runs of which sweeps are meant."""
+    sweep.add_argument("--all", action="store_true", help="every published sweep, one after the other")
+    sweep.add_argument(
+        "--sealed", action="store_true", help="the runs that wait for their predictions alone; commit these first"
+    )
 
 
 def _add_teaching(verb: Callable[..., _Verb], *parents: _Verb) -> None:
@@ -390,6 +398,9 @@ def _sweep(options: argparse.Namespace) -> Result:
         options.workers = 1  # here; on a cluster a worker takes as many runs as it offers slots
     store = _store(options)
     chosen = [_changed(options, name) for name in (store.published() if options.all else [options.name])]
+    if options.all:  # what is sealed until it is predicted is asked for by name
+        chosen = [one for one in chosen if set(one.fitted + one.left_out) or not one.sealed_until_predicted]
+    chosen = [one.part(sealed=options.sealed) for one in chosen]
     if options.plan:
         return _plan(chosen, store) if options.precision is None else _plan_precisely(chosen, store, options.precision)
     with (

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from batchtime.curves import CURVES, SEEDS, Cells, Curve
 from batchtime.records import (
     EvaluationGrid,
     LearningRate,
@@ -41,6 +42,8 @@ class Experiment:
             is too long for them; run and shown, not fitted.
         n_examples: Training examples.
         variant_of: The experiment that this one differs from in one setting, if it is such.
+        sealed_until_predicted: Whether the sealed runs are started only when their predictions are committed.
+        unfinished: Whether its runs are still being recorded, so that what is published may lack some.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Experiment:
     left_out: tuple[int, ...] = ()
     variant_of: str | None = None
     description: str = ""
+    sealed_until_predicted: bool = False
+    unfinished: bool = False
 
     @property
     def workload(self) -> Workload:
@@ -78,6 +83,27 @@ class Experiment:
         """
         allowed = "at least two batch sizes, for a law of two parameters"
         check(len(self.fitted) >= 2, name="batch_sizes", value=list(self.fitted), allowed=allowed)
+
+    def part(self, *, sealed: bool) -> "Experiment":
+        """Return the experiment with the runs that are trained now.
+
+        Args:
+            sealed: False for all runs, without those that are sealed until they are predicted; True for these alone.
+
+        Raises:
+            ParameterError: If there are none.
+        """
+        if not (sealed or self.sealed_until_predicted):
+            return self
+        held_back = self.sealed if self.sealed_until_predicted else ()
+        sizes = tuple(size for size in self.sweep.batch_sizes if (size in held_back) == sealed)
+        allowed = (
+            "a sweep with cells that are sealed until they are predicted"
+            if sealed
+            else "a sweep with cells that are not sealed; when their predictions are committed, say --sealed"
+        )
+        check(len(sizes) > 0, name="workload", value=self.name, allowed=allowed)
+        return replace(self, sweep=replace(self.sweep, batch_sizes=sizes))
 
     def fit_observations(self, records: Sequence[RunRecord]) -> list[Observation]:
         """Return what is fitted: the runs at the batch sizes that are neither sealed nor below the pole."""
@@ -131,7 +157,7 @@ class Experiment:
         if batch_sizes is not None:
             allowed = "a list of distinct whole numbers, each at least 1, for instance [8, 32, 128]"
             sizes = _convert(batch_sizes, tuple[int, ...], name="batch_sizes", allowed=allowed)
-            sweep = replace(sweep, batch_sizes=sizes)
+            sweep = replace(sweep, batch_sizes=sizes, costly=())
             sealed, left_out = (), ()
         if seeds is not None:
             allowed = f"how many seeds (a whole number from 1 to {MOST_SEEDS:,}), or a list of distinct seeds"
@@ -608,4 +634,46 @@ _VARIANTS = (
     *_rates("cifar10-cnn", {0.005: (2, 64), 0.02: (2, 128)}, seeds=6),
 )
 
-EXPERIMENTS = {experiment.name: experiment for experiment in (*_TASKS, *_VARIANTS)}
+
+def _curve(curve: Curve) -> Iterator[Experiment]:
+    """Yield the sweep of a curve's middle step size, then those of the other step sizes, then its arms."""
+    name, middle = curve.setting.workload.name, curve.setting.learning_rate.maximum
+
+    def cells(chosen: Cells, *, title: str, summary: str, **changes: Any) -> Experiment:
+        return Experiment(
+            name=title,
+            summary=summary,
+            sweep=SweepSpec(
+                setting=replace(curve.setting, **changes),
+                batch_sizes=chosen.batch_sizes,
+                seeds=tuple(range(SEEDS)),
+                costly=chosen.costly,
+            ),
+            n_examples=curve.n_examples,
+            sealed=chosen.sealed,
+            variant_of=None if title == name else name,
+            description=curve.description,
+            sealed_until_predicted=True,
+            unfinished=True,
+        )
+
+    yield cells(curve.rates[middle], title=name, summary=curve.summary)
+    for rate, chosen in curve.rates.items():
+        if rate != middle:
+            summary = f"as {name}, but with step size {rate:g}"
+            yield cells(
+                chosen, title=f"{name}-rate-{rate:g}", summary=summary, learning_rate=LearningRate(maximum=rate)
+            )
+    for arm in curve.arms:
+        yield cells(
+            arm.cells,
+            title=f"{name}-{arm.suffix}",
+            summary=f"as {name}, but {arm.summary}",
+            learning_rate=arm.learning_rate,
+            optimizer=arm.optimizer,
+        )
+
+
+_CURVES = tuple(one for curve in CURVES for one in _curve(curve))
+
+EXPERIMENTS = {experiment.name: experiment for experiment in (*_TASKS, *_VARIANTS, *_CURVES)}

@@ -5,7 +5,7 @@ a band along that quotient: small steps go with small batches, and each value of
 sizes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from batchtime.records import EvaluationGrid, LearningRate, Optimizer, Setting, Target, Workload
@@ -71,6 +71,30 @@ def _capped(maximum: float, half: float, *batch_sizes: int) -> Arm:
     )
 
 
+def _momentum(rates: Mapping[float, tuple[int, ...]]) -> Iterator[Arm]:
+    """Yield arms with momentum 0.9, by step size their batch sizes."""
+    for rate, batch_sizes in rates.items():
+        yield Arm(
+            suffix=f"momentum-rate-{rate:g}",
+            summary=f"with momentum 0.9 and step size {rate:g}",
+            learning_rate=LearningRate(maximum=rate),
+            cells=Cells(batch_sizes=batch_sizes),
+            optimizer=Optimizer(momentum=0.9),
+        )
+
+
+def _adam(rates: Mapping[float, tuple[int, ...]]) -> Iterator[Arm]:
+    """Yield arms with Adam, by step size their batch sizes."""
+    for rate, batch_sizes in rates.items():
+        yield Arm(
+            suffix=f"adam-rate-{rate:g}",
+            summary=f"with Adam, step size {rate:g}",
+            learning_rate=LearningRate(maximum=rate),
+            cells=Cells(batch_sizes=batch_sizes),
+            optimizer=Optimizer(name="adam"),
+        )
+
+
 CURVES = (
     Curve(
         summary="MNIST to 2 % error, a LeNet without normalisation; its images are downloaded when a run is missing",
@@ -88,11 +112,22 @@ CURVES = (
                 target=Target(metric="error", value=0.02, hold=3),
             ),
             learning_rate=LearningRate(maximum=0.08),
-            max_updates=400_000,
-            max_examples=3_000_000,
-            grid=EvaluationGrid(ratio=1.05, stride=8, near=1.2, first=100),
+            max_updates=250_000,
+            max_examples=1_000_000,
+            grid=EvaluationGrid(ratio=1.1, stride=4, near=1.1, first=20),
         ),
-        rates={0.08: Cells(batch_sizes=(8, 16, 32, 64, 128, 256), sealed=(16, 128))},
+        rates={
+            0.02: Cells(batch_sizes=(2, 4, 8, 16, 32), costly=(2, 4)),
+            0.08: Cells(batch_sizes=(4, 8, 16, 32, 64, 128, 256), sealed=(16, 128), costly=(4,)),
+            0.16: Cells(batch_sizes=(8, 16, 32, 64, 128, 256), sealed=(8, 16, 32, 64, 128, 256)),
+            0.32: Cells(batch_sizes=(16, 32, 64, 128, 256, 512, 1024), costly=(16, 32)),
+            0.64: Cells(batch_sizes=(64, 128, 256, 512, 1024)),
+        },
+        arms=(
+            _capped(0.32, 64, 4, 16, 64, 256, 1024),
+            *_momentum({0.008: (8, 16, 64, 256), 0.032: (32, 64, 128, 512)}),
+            *_adam({0.00025: (2, 8, 32, 128), 0.001: (8, 32, 128, 512), 0.004: (32, 128, 512, 2048)}),
+        ),
     ),
     Curve(
         summary="CIFAR-10 to 30 % error, wide convolutions with group norm; downloaded when a run is missing",

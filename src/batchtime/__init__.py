@@ -10,7 +10,6 @@ before it is needed. Those of the second group need the extra `train`.
 
 import importlib
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 _ROOMS = {
     "errors": ("BatchtimeError", "FitError", "ParameterError"),

@@ -66,7 +66,8 @@ def points(recorded: pd.DataFrame | None = None) -> pd.DataFrame:
 def recorded_means(store: Store) -> pd.DataFrame:
     """Return the means of the package's own recorded sweeps: series, workload, step_rule, batch_size, updates, runs.
 
-    Batch sizes at which a run failed are left out, as they are of published series.
+    Batch sizes at which a run failed are left out, as they are of published series, and so are sweeps of which runs
+    are still missing.
 
     Args:
         store: Where the runs are.
@@ -74,6 +75,8 @@ def recorded_means(store: Store) -> pd.DataFrame:
     made = []
     for name in store.published():
         chosen = experiment(name)
+        if chosen.unfinished:
+            continue
         sweep = chosen.sweep
         specs = set(sweep.runs())
         seen = [record.observation() for record in store.runs(name) if record.spec in specs]

@@ -132,6 +132,7 @@ def test_a_pole_is_in_the_bend_and_not_in_the_deviations() -> None:
     truth = Bent(n_inf=50.0, alpha=5000.0, pole=3.0, power=1.0)
     curve = universal.curve(means(truth.updates(SIZES)))
     assert curve["deviation"].abs().max() < 0.01
+    assert curve["unbent"].to_numpy() == pytest.approx(1 + curve["x"].to_numpy(), rel=0.01)
     assert curve["y"].iloc[0] / (1 + curve["x"].iloc[0]) > 3  # pole over M is 3/4: four times alpha / M
     assert curve["deviation_without"].abs().max() > 0.2
 

@@ -243,7 +243,8 @@ def curve(means: pd.DataFrame) -> pd.DataFrame:
         The columns of `points`, then n_inf, alpha, pole of the series' law, `open` (alpha / n_inf is so far above the
         largest batch size that n_inf may be 0: x is then only known to be small), `x` = M / (alpha / n_inf),
         `y` = N M / alpha, `bend` (x + 1 / (1 - (pole / M)^p): y as the law with the pole has it), `deviation` =
-        y / bend - 1, and `deviation_without` = N over the law fitted without a pole, less 1, at its own `x_without`.
+        y / bend - 1, `unbent` = (1 + x) (1 + deviation), which is y with the pole's bend taken out and belongs on
+        1 + x, and `deviation_without` = N over the law fitted without a pole, less 1, at its own `x_without`.
         Three batch sizes are fitted without a pole.
     """
     about = screened(means)
@@ -267,7 +268,8 @@ def curve(means: pd.DataFrame) -> pd.DataFrame:
                 deviation_without=updates / plain.updates(size) - 1,
             )
         )
-    return pd.concat(frames, ignore_index=True)
+    made = pd.concat(frames, ignore_index=True)
+    return made.assign(unbent=(1 + made["x"]) * (1 + made["deviation"]))
 
 
 def by_decade(on_curve: pd.DataFrame, *, pole: bool = True) -> pd.DataFrame:

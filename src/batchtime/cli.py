@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from batchtime import read_verb
 from batchtime.records import BatchtimeError, Progress
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.experiments import Experiment
     from batchtime.plan import Estimate
     from batchtime.recommend import Recommendation
-    from batchtime.records import Observation
+    from batchtime.records import Observation, UpdateTiming
     from batchtime.scaling import Network
     from batchtime.store import Store
 
@@ -152,41 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--replications", type=_count, metavar="N", help="tables of each design (default: its own)")
 
     _add_measurements(verb, data, record)
+    read_verb.add(verb)
 
-    fit = verb(
-        "fit",
-        _fit,
-        "fit N(M) = n_inf + alpha / M to recorded runs, or to a table of one's own",
-        "batchtime fit measurements.csv --json",
-        data,
-    )
-    fit.add_argument("source", metavar="NAME|FILE.csv", help="a named sweep, or columns batch_size,updates[,seed,...]")
-    _add_changes(fit)
-
-    recommend = verb(
-        "recommend",
-        _recommend,
-        "recommend a batch size from recorded runs and timings, or from tables of one's own; or say why not",
-        "batchtime recommend runs.csv timing.csv --learners 1 2 4 --json",
-        data,
-    )
-    recommend.add_argument("source", metavar="NAME|RUNS.csv", help="a named sweep, or columns batch_size,updates[,...]")
-    recommend.add_argument("timing", metavar="TIMING.csv", nargs="?", help="columns batch_size,seconds[,cpu_seconds]")
-    recommend.add_argument(
-        "--pilot", action="store_true", help="train two ends and a middle with three seeds each, and time updates, here"
-    )
-    recommend.add_argument(
-        "--own-timings", action="store_true", help="of a named sweep: what `batchtime time` measured on this machine"
-    )
-    recommend.add_argument(
-        "--learners", type=_count, nargs="+", default=[1], metavar="L", help="that share each batch (default: 1)"
-    )
-    recommend.add_argument("--max-batch-size", type=_count, metavar="N", help="of all learners together")
-    recommend.add_argument("--latency", type=float, metavar="SECONDS", help="of a message between learners")
-    recommend.add_argument("--bandwidth", type=float, metavar="BYTES", help="a second, of the network")
-    recommend.add_argument("--gradient-bytes", type=float, metavar="BYTES", help="of one gradient; all three or none")
-    _add_changes(recommend)
-
+    _add_answers(verb, data)
     _add_teaching(verb, data)
 
     rerun = verb(
@@ -201,6 +170,54 @@ def _parser() -> argparse.ArgumentParser:
     rerun.add_argument("--out", type=Path, metavar="FOLDER", help="where the notebook and its page are written")
     rerun.add_argument("--list", action="store_true", help="list the parameters with type and default; run nothing")
     return parser
+
+
+def _add_answers(verb: Callable[..., _Verb], *parents: _Verb) -> None:
+    """Add what is asked of measurements."""
+    fit = verb(
+        "fit",
+        _fit,
+        "fit N(M) = n_inf + alpha / M to recorded runs, or to tables or logs of one's own",
+        "batchtime fit measurements.csv --json",
+        *parents,
+    )
+    fit.add_argument(
+        "source",
+        metavar="NAME|PATH",
+        nargs="+",
+        help="a named sweep, tables with columns batch_size,updates[,seed,...], or folders of logs",
+    )
+    _add_changes(fit)
+    read_verb.add_options(fit)
+
+    recommend = verb(
+        "recommend",
+        _recommend,
+        "recommend a batch size from recorded runs and timings, or from tables or logs of one's own; or say why not",
+        "batchtime recommend runs.csv timing.csv --learners 1 2 4 --json",
+        *parents,
+    )
+    recommend.add_argument(
+        "source", metavar="NAME|PATH", help="a named sweep, a table with columns batch_size,updates[,...], or logs"
+    )
+    recommend.add_argument(
+        "timing", metavar="TIMING.csv", nargs="*", help="more tables, the last with columns batch_size,seconds[,...]"
+    )
+    recommend.add_argument(
+        "--pilot", action="store_true", help="train two ends and a middle with three seeds each, and time updates, here"
+    )
+    recommend.add_argument(
+        "--own-timings", action="store_true", help="of a named sweep: what `batchtime time` measured on this machine"
+    )
+    recommend.add_argument(
+        "--learners", type=_count, nargs="+", default=[1], metavar="L", help="that share each batch (default: 1)"
+    )
+    recommend.add_argument("--max-batch-size", type=_count, metavar="N", help="of all learners together")
+    recommend.add_argument("--latency", type=float, metavar="SECONDS", help="of a message between learners")
+    recommend.add_argument("--bandwidth", type=float, metavar="BYTES", help="a second, of the network")
+    recommend.add_argument("--gradient-bytes", type=float, metavar="BYTES", help="of one gradient; all three or none")
+    _add_changes(recommend)
+    read_verb.add_options(recommend)
 
 
 def _add_teaching(verb: Callable[..., _Verb], *parents: _Verb) -> None:
@@ -759,17 +776,30 @@ def _constants(options: argparse.Namespace) -> Result:
     return {"name": study.name, **study.values, "file": str(path)}, text
 
 
-def _observations(options: argparse.Namespace) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
-    """Return what is to be fitted, its name, and what is missing of it."""
-    from batchtime.records import FitError, check
-    from batchtime.store import read_observations
-    from batchtime.sweep import recorded
+def _measured(options: argparse.Namespace, paths: list[str], *, timed: bool = False) -> read_verb.Measured | None:
+    """Return measurements of one's own, or None where a named sweep is meant."""
+    from batchtime.records import check
 
-    if options.source.endswith(".csv") or Path(options.source).is_file():
+    measured = read_verb.measured(paths, options, timed=timed)
+    if measured is None:
+        check(timed or len(paths) == 1, name="NAME", value=paths, allowed="one named sweep")
+    else:
         for name in ("learning_rate", "target", "batch_sizes", "seeds", "data"):
             value = getattr(options, name)
             check(value is None, name=name, value=value, allowed="nothing beside a table, only beside a named sweep")
-        return options.source, read_observations(Path(options.source)), ()
+    return measured
+
+
+def _observations(options: argparse.Namespace) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
+    """Return what is to be fitted, its name, and what is missing of it."""
+    from batchtime.records import FitError
+    from batchtime.sweep import recorded
+
+    if isinstance(options.source, list):
+        measured = _measured(options, options.source)
+        if measured is not None:
+            return measured.name, measured.observations, measured.notices
+        options.source = options.source[0]
     chosen = _changed(options, options.source)
     records = recorded(chosen.sweep, name=chosen.name, store=_store(options))
     total = len(chosen.sweep.runs())
@@ -855,11 +885,11 @@ def _recommendations(
 ) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
     """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
     from batchtime import pilot, recommend
+    from batchtime.logs import sheets
     from batchtime.records import check
-    from batchtime.store import read_timings
 
     if options.pilot:
-        check(options.timing is None, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
+        check(not options.timing, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
         chosen = _changed(options, options.source)
         chosen = chosen if options.batch_sizes else pilot.pilot_of(chosen)
         run = pilot.recommend(
@@ -872,20 +902,25 @@ def _recommendations(
             progress=_bar(f"pilot {chosen.name}"),
         )
         return chosen.name, run.recommendations, ()
-    name, observations, missing = _observations(options)
-    if name == options.source and Path(name).is_file():
-        allowed = "a second table, with columns batch_size,seconds, beside one of runs"
-        check(options.timing is not None, name="TIMING.csv", value=None, allowed=allowed)
-        check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
+    measured = _measured(options, [options.source, *options.timing], timed=True)
     least = None
-    if options.timing is not None:
-        timings = read_timings(Path(options.timing))
+    observations: Sequence[Observation]
+    if measured is not None:
+        allowed = "a second table, with columns batch_size,seconds, beside runs without time stamps"
+        check(measured.timings is not None, name="TIMING.csv", value=None, allowed=allowed)
+        check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
+        name, observations, missing = measured.name, measured.observations, measured.notices
+        timings: Sequence[UpdateTiming] = measured.timings or []
     else:
-        chosen = _changed(options, options.source)
-        least = min(chosen.fitted) if chosen.left_out else None
-        timings = chosen.relevant(
-            _store(options).latest_timing(name, own=options.own_timings or ":" in options.source).timings
-        )
+        name, observations, missing = _observations(options)
+        if options.timing:
+            timings = sheets.update_timings(sheets.read_timings(options.timing, decimal=options.decimal))
+        else:
+            chosen = _changed(options, options.source)
+            least = min(chosen.fitted) if chosen.left_out else None
+            timings = chosen.relevant(
+                _store(options).latest_timing(name, own=options.own_timings or ":" in options.source).timings
+            )
     several = [
         recommend.recommend(
             observations,

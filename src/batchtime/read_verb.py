@@ -191,14 +191,9 @@ def measured(paths: list[str], options: argparse.Namespace, *, timed: bool = Fal
 
 def _logs(paths: list[str], options: argparse.Namespace) -> "Logs":
     from batchtime.logs.read import read_logs
-    from batchtime.logs.settings import Hints
 
     allowed = "the name of the target's metric in the logs, for instance val_loss"
     check(options.metric is not None, name="--metric", value=None, allowed=allowed)
-    for name in ("examples", "batches_per_update"):
-        value = getattr(options, name)
-        option = f"--{name.replace('_', '-')}"
-        check(value is None or value >= 1, name=option, value=value, allowed="a whole number, at least 1")
     return read_logs(
         paths,
         metric=options.metric,
@@ -206,13 +201,11 @@ def _logs(paths: list[str], options: argparse.Namespace) -> "Logs":
         at_least=options.at_least,
         hold=options.hold,
         line=options.line,
-        hints=Hints(
-            batch_size_from=options.batch_size_from,
-            seed_from=options.seed_from,
-            learning_rate_from=options.learning_rate_from,
-            examples=options.examples,
-            batches_per_update=options.batches_per_update,
-        ),
+        batch_size_from=options.batch_size_from,
+        seed_from=options.seed_from,
+        learning_rate_from=options.learning_rate_from,
+        examples=options.examples,
+        batches_per_update=options.batches_per_update,
     )
 
 

@@ -49,7 +49,11 @@ def read_logs(
     at_least: float | Sequence[float] | None = None,
     hold: int = 1,
     line: str | Sequence[str] = (),
-    hints: Hints | None = None,
+    batch_size_from: str | None = None,
+    seed_from: str | None = None,
+    learning_rate_from: str | None = None,
+    examples: int | None = None,
+    batches_per_update: int | None = None,
 ) -> Logs:
     r"""Read logs of runs and return when each met its target.
 
@@ -60,22 +64,38 @@ def read_logs(
         at_least: Target of a metric that grows; or several. One of the two is given.
         hold: Successive evaluations at which the target must be met.
         line: Regular expressions with the groups step, value and time, by which plain text is read.
-        hints: What the logs do not hold.
+        batch_size_from: Regular expression whose first group is the batch size in the path of a log, where the log
+            does not hold it.
+        seed_from: The same for the seed.
+        learning_rate_from: The same for the learning rate.
+        examples: Training examples of an epoch, where logs count epochs.
+        batches_per_update: Devices times accumulated batches, where logs hold the batch size of one.
 
     Raises:
         LogError: If a log cannot be used; the message names it and the remedy.
         ParameterError: If the target is no number, or `hold` is less than 1.
 
     Example:
-        >>> read_logs("logs", metric="val_loss", at_most=0.3, hints=Hints(seed_from=r"seed(\d+)")).runs
+        >>> read_logs("logs", metric="val_loss", at_most=0.3, batch_size_from=r"bs(\d+)").runs
     """
+    for name, value in (("--examples", examples), ("--batches-per-update", batches_per_update)):
+        check(value is None or value >= 1, name=name, value=value, allowed="a whole number, at least 1")
+    hints = Hints(
+        batch_size_from=batch_size_from,
+        seed_from=seed_from,
+        learning_rate_from=learning_rate_from,
+        examples=examples,
+        batches_per_update=batches_per_update,
+    )
     goals = _goals(at_most, at_least, hold)
     wanted = Wanted(metric=metric, line=(line,) if isinstance(line, str) else tuple(line))
     chosen = [paths] if isinstance(paths, str | Path) else list(paths)
     notices: Counter[str] = Counter()
     places: dict[str, str] = {}
-    formats, logs = _collect([Path(path) for path in chosen], wanted, notices)
-    runs = [run(log, hints or Hints()) for log in _with_evaluations(logs, metric, notices)]
+    formats = _collect([Path(path) for path in chosen], wanted, notices)
+    logs = {kind: [log for log in some if log.evaluated.any()] for kind, some in formats.items()}
+    _check_metric([log for some in formats.values() for log in some], metric, notices)
+    runs = [run(log, hints) for some in logs.values() for log in some]
     for one in runs:
         for notice in one.notices:
             places.setdefault(notice, one.name)
@@ -99,7 +119,7 @@ def read_logs(
             dtype=np.float64,
         ),
         evaluations=_evaluation_table(runs),
-        formats=formats,
+        formats={kind: len(some) for kind, some in logs.items() if some},
         notices=tuple(said),
     )
 
@@ -121,31 +141,25 @@ def _goals(
     return tuple(Goal(value=float(value), at_most=at_most is not None, hold=hold) for value in dict.fromkeys(values))
 
 
-def _collect(paths: Sequence[Path], wanted: Wanted, notices: Counter[str]) -> tuple[dict[str, int], list[Log]]:
-    """Return the logs that lie at some paths, and how many there are of each format."""
-    logs: dict[str, Log] = {}
-    formats: Counter[str] = Counter()
+def _collect(paths: Sequence[Path], wanted: Wanted, notices: Counter[str]) -> dict[str, list[Log]]:
+    """Return the logs that lie at some paths by the name of their format."""
+    logs: dict[str, dict[str, Log]] = {}
     for path in paths:
         if not path.exists():
             raise LogError(f"there is no file or folder {path}; name one that holds logs")
-        found = _found(path, wanted, notices)
-        read: list[Log] = []
-        for kind, files in found.items():
-            if any(wanted.metric in log.metrics for log in read):
-                notices[
-                    f"{path}: {len(files)} logs of {kind.NAME} were left out beside others; name them to read them"
-                ] = 1
+        with_metric = False
+        for kind, files in _found(path, wanted, notices).items():
+            if with_metric:  # the same runs are often logged twice
+                told = f"{len(files)} logs of {kind.NAME} lie beside others and were left out; name them to read them"
+                notices[f"{path}: {told}"] = 1
                 continue
             some = [log for file in files for log in kind.read(file, wanted)]
-            if any(wanted.metric in log.metrics for log in some):
-                read = []  # what was read before does not hold the metric
-            read += some
-            formats[kind.NAME] = len(some)
-        logs |= {log.run: log for log in read}
+            with_metric = any(wanted.metric in log.metrics for log in some)
+            logs.setdefault(kind.NAME, {}).update({log.run: log for log in some})
     if not logs:
         remedy = "give the folder or the file of a log, or --line for plain text"
         raise LogError(f"{', '.join(map(str, paths))}: no log is there; {remedy}")
-    return dict(formats), list(logs.values())
+    return {kind: list(some.values()) for kind, some in logs.items()}
 
 
 def _found(path: Path, wanted: Wanted, notices: Counter[str]) -> dict[Format, list[Path]]:
@@ -170,19 +184,17 @@ def _found(path: Path, wanted: Wanted, notices: Counter[str]) -> dict[Format, li
     return {kind: list(found[kind].values()) for kind in order}
 
 
-def _with_evaluations(logs: Sequence[Log], metric: str, notices: Counter[str]) -> list[Log]:
-    """Return the logs that hold the metric."""
-    kept = [log for log in logs if log.evaluated.any()]
-    if not kept:
+def _check_metric(logs: Sequence[Log], metric: str, notices: Counter[str]) -> None:
+    """Refuse logs none of which holds the metric; say which do not."""
+    lacking = [log.run for log in logs if not log.evaluated.any()]
+    if len(lacking) == len(logs):
         names = sorted({name for log in logs for name in log.metrics})
         near = difflib.get_close_matches(metric, names, n=5, cutoff=0.4) or names[:8]
         known = ", ".join(near) if near else "no metric at all"
         where = logs[0].run if len(logs) == 1 else f"{logs[0].run} and {len(logs) - 1} more logs"
         raise LogError(f"{where}: no line holds the metric {metric!r}; nearest are: {known}")
-    if len(kept) < len(logs):
-        first = next(log.run for log in logs if not log.evaluated.any())
-        notices[f"{len(logs) - len(kept)} of {len(logs)} logs hold no {metric} and were left out, first {first}"] = 1
-    return kept
+    if lacking:
+        notices[f"{len(lacking)} of {len(logs)} logs hold no {metric} and were left out, first {lacking[0]}"] = 1
 
 
 def _said(text: str, count: int, place: str | None) -> str:

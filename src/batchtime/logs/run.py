@@ -137,30 +137,27 @@ def _seconds(
 ) -> tuple[tuple[Array, Array] | None, Array]:
     """Return seconds of training by updates, and the mean seconds of an update in blocks.
 
-    Between the last time stamp at one number of updates and the first at a later one lie the updates between them,
-    and an evaluation if that first stamp is an evaluation's, for this is written when it ends.
+    Between two time stamps at different numbers of updates lie these updates; and an evaluation, if the second stamp is
+    an evaluation's, for this is written when it ends, or one without a stamp stands between them.
     """
     stamped = np.isfinite(times)
-    at, first = np.unique(steps[stamped], return_index=True)
-    if len(at) < 2:
+    where = np.flatnonzero(stamped)
+    moved = np.flatnonzero(np.diff(steps[where]) > 0)
+    if not len(moved):
         return None, np.empty(0)
-    last = np.flatnonzero(stamped)[len(steps[stamped]) - 1 - np.unique(steps[stamped][::-1], return_index=True)[1]]
-    first = np.flatnonzero(stamped)[first]
-    spent = times[first[1:]] - times[last[:-1]]  # (pieces,)
-    updates = np.diff(at)
-    whole = (spent >= 0) & ~np.array([broken[b + 1 : e + 1].any() for b, e in zip(last, first[1:], strict=False)])
-    unseen = np.unique(steps[evaluated & ~stamped])  # evaluations that left no time stamp
-    unseen_within = np.searchsorted(unseen, at[1:], "right") > np.searchsorted(unseen, at[:-1], "left")
-    clean = whole & ~evaluated[first[1:]] & ~unseen_within
+    start, end = where[moved], where[moved + 1]  # (pieces,)
+    spent, updates = times[end] - times[start], steps[end] - steps[start]
+    unseen, breaks = np.cumsum(evaluated & ~stamped), np.cumsum(broken)
+    whole = (spent >= 0) & (breaks[end] == breaks[start])
+    clean = whole & ~evaluated[end] & (unseen[end] == unseen[start])
     if not (clean & (spent > 0)).any():
         if not (whole & (spent > 0)).any():
             return None, np.empty(0)
         clean = whole
         notices.append("its seconds hold its evaluations: no other line with a time stamp stands between them")
     rate = spent[clean].sum() / updates[clean].sum()
-    pieces = np.where(clean, spent, rate * updates)
-    elapsed = at[0] * rate + np.concatenate([[0.0], np.cumsum(pieces)])
-    return (at, elapsed), _blocks(updates[clean], spent[clean], _tick(times[stamped]))
+    elapsed = np.cumsum([steps[start[0]] * rate, *np.where(clean, spent, rate * updates)])
+    return (steps[[start[0], *end]], elapsed), _blocks(updates[clean], spent[clean], _tick(times[stamped]))
 
 
 def _tick(times: Array) -> float:

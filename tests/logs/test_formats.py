@@ -67,13 +67,13 @@ def test_each_format_tells_the_batch_size_and_seed_of_every_run(name: str) -> No
 
 
 def test_each_format_tells_the_same_interval_of_each_run() -> None:
-    # Rounding alone tells the trainings apart: one run of eight may cross the target an evaluation sooner or later.
+    # Only rounding tells the trainings apart, and no run of these comes so near to the target that it matters.
     wanted = table(read("json"))
     assert not wanted["censored"].any()
     for name in FORMATS:
         found = table(read(name))
         alike = (found[["updates_lower", "updates"]] == wanted[["updates_lower", "updates"]]).all(axis=1)
-        assert alike.sum() >= 7, name
+        assert alike.all(), name
 
 
 def test_each_format_tells_the_same_law() -> None:

@@ -42,19 +42,20 @@ TRAIN, VALIDATION = (_X[:1437], _Y[:1437]), (_X[1437:], _Y[1437:])
 
 
 class Order(Sampler[int]):
-    """The examples of one epoch after the other, each in an order of its own."""
+    """The examples of one epoch after the other, each in an order of its own; an epoch is over when all were taken."""
 
     def __init__(self, seed: int) -> None:
         """Start with the first epoch."""
-        self._random = np.random.default_rng(seed)
+        self._seed, self._epoch = seed, 0
 
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(TRAIN[1])
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the examples of the next epoch."""
-        yield from self._random.permutation(len(self)).tolist()
+        """Yield the examples of the epoch."""
+        yield from np.random.default_rng((self._seed, self._epoch)).permutation(len(self)).tolist()
+        self._epoch += 1
 
 
 def model(seed: int) -> nn.Sequential:
@@ -94,7 +95,7 @@ def train(batch_size: int, seed: int, told: Callable[[int, int, nn.Module, float
 class Module(lightning.LightningModule):
     """The perceptron as Lightning trains it."""
 
-    def __init__(self, batch_size: int, seed: int, learning_rate: float) -> None:
+    def __init__(self, batch_size: int, seed: int, learning_rate: float) -> None:  # noqa: ARG002 - they are kept by name
         """Keep what is written to hparams.yaml."""
         super().__init__()
         self.save_hyperparameters()
@@ -199,30 +200,8 @@ def write_tensorboard(folder: Path, batch_size: int, seed: int) -> None:
                 writer.add_scalar("loss/validation", validated(network)[0], done)
 
         train(batch_size, seed, told)
-    for file in run.glob("*tfevents*"):
-        file.rename(run / "events.out.tfevents.0")  # without the time and the machine's name
-
-
-class Batches(keras.utils.PyDataset):
-    """The batches of one epoch after the other, for Keras."""
-
-    def __init__(self, batch_size: int, seed: int) -> None:
-        """Draw the order of the first epoch."""
-        super().__init__()
-        self._loader = loader(batch_size, seed)
-        self.on_epoch_end()
-
-    def on_epoch_end(self) -> None:
-        """Draw the order of the next epoch."""
-        self._batches = [(images.numpy(), labels.numpy()) for images, labels in self._loader]
-
-    def __len__(self) -> int:
-        """Return the batches of an epoch."""
-        return len(self._loader)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a batch."""
-        return self._batches[index]
+    for number, file in enumerate(sorted(run.glob("*tfevents*"))):
+        file.rename(run / f"events.out.tfevents.{number}")  # without the time and the machine's name
 
 
 def write_keras(folder: Path, batch_size: int, seed: int) -> None:
@@ -238,7 +217,7 @@ def write_keras(folder: Path, batch_size: int, seed: int) -> None:
         metrics=["accuracy"],
     )
     network.fit(
-        Batches(batch_size, seed),
+        loader(batch_size, seed),
         epochs=EPOCHS.get(batch_size, 2),
         shuffle=False,
         verbose=0,

@@ -125,11 +125,11 @@ def parse_grid(text: str, notices: tuple[str, ...] = (), *, path: Path, may_be_c
         within = sum((table[column].str.count("\n").to_numpy() for column in table), within)
         lines = lines + np.cumsum(within) - within
     full = (table != "").any(axis=1).to_numpy(copy=True)
-    raw = text.split("\n")
+    raw, width = text.split("\n"), table.shape[1]
     short = [
         row
         for row in np.flatnonzero(full & (table.iloc[:, -1] == "").to_numpy() & (within == 0))
-        if raw[lines[row] - 1 - skipped].count(delimiter) < table.shape[1] - 1
+        if raw[lines[row] - 1 - skipped].count(delimiter) < width - 1
     ]
     cut = may_be_cut and len(short) == 1 and 0 < short[0] == int(np.flatnonzero(full)[-1])
     if cut:

@@ -262,3 +262,33 @@ def test_stamps_of_whole_seconds_give_blocks_of_many_ticks(tmp_path: Path) -> No
     seconds = read(path).timings["seconds"].to_numpy()
     assert 1 < len(seconds) < 8  # 139 s in blocks of at least 20
     assert np.abs(seconds / 0.7 - 1).max() < 0.06
+
+
+def test_nan_as_python_writes_it_is_read(tmp_path: Path) -> None:
+    text = lines(dict(LOSSES), batch_size=8).replace("0.6", "NaN").replace("0.9", "-Infinity")
+    assert interval(read(write(tmp_path / "a.jsonl", text))) == (30, 40, False)
+    state = {
+        "train_batch_size": 8,
+        "log_history": [{"step": 10, "eval_loss": float("nan")}, {"step": 20, "eval_loss": 0.1}],
+    }
+    write(tmp_path / "run" / "trainer_state.json", json.dumps(state))
+    assert interval(read(tmp_path / "run", metric="eval_loss", batches_per_update=1)) == (10, 20, False)
+
+
+def test_numbers_in_an_object_within_a_line_are_found_by_both_names(tmp_path: Path) -> None:
+    text = '{"config": {"batch_size": 8}}\n{"step": 10, "val": {"loss": 0.5}}\n{"step": 20, "val": {"loss": 0.1}}\n'
+    assert interval(read(write(tmp_path / "a.jsonl", text), metric="val/loss")) == (10, 20, False)
+
+
+def test_a_target_that_is_met_before_training_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", lines({0: 0.2, 10: 0.1}, batch_size=8))
+    assert refusal(path) == f"{path} meets the target 0.3 before its first update; ask for a better one"
+
+
+def test_a_run_that_tells_nothing_of_the_target_is_left_out_and_said(tmp_path: Path, log: Path) -> None:
+    only_start = write(tmp_path / "b.jsonl", lines({0: 0.9}, batch_size=8))
+    logs = read(tmp_path)
+    assert interval(logs) == (30, 40, False)
+    assert "1 runs ended before an evaluation told anything of the target, and were left out" in logs.notices
+    assert "no run was evaluated after its first update" in refusal(only_start)
+    assert log.exists()

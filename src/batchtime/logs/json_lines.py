@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from batchtime.logs.history import CUT
+from batchtime.logs.jsons import decoded
 from batchtime.logs.log import Lines, Log, LogError, Wanted
 from batchtime.logs.settings import NAMES, known, number
 from batchtime.logs.text import read_text
@@ -31,18 +32,21 @@ def place(path: Path) -> Path:
 def read(path: Path, wanted: Wanted) -> list[Log]:
     """Return the logs of the runs, told apart by `run`, `seed` and `batch_size`."""
     text, notices = read_text(path)
-    decode = msgspec.json.Decoder(dict[str, object]).decode
+    decoder = msgspec.json.Decoder(dict[str, object])
     texts = text.lstrip("\ufeff").split("\n")
     shared: dict[str, object] = {}
     runs: dict[tuple[object, ...], Lines] = {}
     for at, line in enumerate(texts, start=1):
         try:
-            entry = decode(line) if line.strip() else {}
+            entry = decoded(line, decoder) if line.strip() else {}
         except msgspec.DecodeError as error:
             if at == len(texts):  # no line end stands after it: it is still being written
                 notices = (*notices, CUT)
                 continue
             raise LogError(f"{path}, line {at} is no JSON object ({error}); mend or remove the line") from None
+        for name, inner in [*entry.items()]:
+            if isinstance(inner, dict):
+                entry |= {f"{name}/{key}": value for key, value in inner.items()}
         step = next((name for name in _STEPS if name in entry), None)
         if step is None:  # a line of settings, as at the beginning of a run
             shared |= entry

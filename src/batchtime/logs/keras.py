@@ -1,18 +1,18 @@
 """Keras' CSVLogger: a table with a row an epoch, counted from 0."""
 
-import re
 from pathlib import Path
 
 from batchtime.logs.history import columns
 from batchtime.logs.log import Log, Wanted
+from batchtime.logs.text import header
 
 NAME = "Keras' CSVLogger"
 
 
 def matches(path: Path, head: str) -> bool:
     """Return whether this is a table whose first column is `epoch`, and none counts updates."""
-    names = re.split("[,;\t]", head.partition("\n")[0].strip())
-    return names[0] == "epoch" and "step" not in names and len(names) > 1 and path.suffix != ".json"
+    names = header(head)
+    return names[0] == "epoch" and len(names) > 1 and not {"step", "iteration", "iter"} & {*names} and bool(path.suffix)
 
 
 def place(path: Path) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from batchtime.logs.history import CUT
+from batchtime.logs.jsons import decoded
 from batchtime.logs.log import Lines, Log, LogError, Unit, Wanted
 from batchtime.logs.settings import NAMES, number
 from batchtime.logs.text import read_text
@@ -39,7 +40,7 @@ def place(path: Path) -> Path:
 def read(path: Path, wanted: Wanted) -> list[Log]:
     """Return the log of the run; the start of an evaluation tells when training up to it had ended."""
     text, notices = read_text(path)
-    decode = msgspec.json.Decoder(_Event).decode
+    decoder = msgspec.json.Decoder(_Event)
     lines, unit = Lines(), _unit(text, wanted.metric)
     texts = text.split("\n")
     for at, line in enumerate(texts, start=1):
@@ -47,7 +48,7 @@ def read(path: Path, wanted: Wanted) -> list[Log]:
         if not mark:
             continue
         try:
-            event = decode(body)
+            event = decoded(body, decoder)
         except msgspec.DecodeError as error:
             if at == len(texts):  # no line end stands after it: it is still being written
                 notices = (*notices, CUT)

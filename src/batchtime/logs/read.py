@@ -111,8 +111,11 @@ def read_logs(
         for goal in goals
         if all(goal.interval(one)[1] is None for one in runs)
     ]
+    told = _run_table(runs, goals)
+    if lost := len(runs) * len(goals) - len(told):
+        said.append(f"{lost} runs ended before an evaluation told anything of the target, and were left out")
     return Logs(
-        runs=_run_table(runs, goals),
+        runs=told,
         timings=pd.DataFrame(
             [(one.settings.batch_size, seconds) for one in timed for seconds in one.block_seconds],
             columns=["batch_size", "seconds"],
@@ -252,6 +255,12 @@ def _run_table(runs: Sequence[Run], goals: Sequence[Goal]) -> pd.DataFrame:
     for goal in goals:
         for one in runs:
             lower, upper = goal.interval(one)
+            if upper == 0:
+                raise LogError(
+                    f"{one.name} meets the target {goal.value:g} before its first update; ask for a better one"
+                )
+            if upper is None and lower == 0:
+                continue  # it tells nothing
             told = one.settings
             rows.append(
                 {
@@ -264,6 +273,8 @@ def _run_table(runs: Sequence[Run], goals: Sequence[Goal]) -> pd.DataFrame:
                     "target": goal.value,
                 }
             )
+    if not rows:
+        raise LogError(f"no run was evaluated after its first update; name logs of longer runs than {runs[0].name}")
     table = pd.DataFrame(rows).astype({"learning_rate": np.float64, "seed": "Int64"})
     return table if len(goals) > 1 else table.drop(columns="target")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from batchtime.logs.headers import RUNS, TIMINGS, meanings
+from batchtime.logs.jsons import decoded
 from batchtime.logs.log import LogError
 from batchtime.logs.numbers import Cell, Decimal, decimal_mark, number
 from batchtime.logs.text import parse_grid, read_text
@@ -255,13 +256,13 @@ def _json(
     at = 1
     try:
         if text.lstrip().startswith("["):
-            rows = msgspec.json.decode(text, type=list[dict[str, object]])
+            rows = decoded(text, msgspec.json.Decoder(list[dict[str, object]]))
             lines = [*range(1, len(rows) + 1)]
         else:
-            decode = msgspec.json.Decoder(dict[str, object]).decode
+            decoder = msgspec.json.Decoder(dict[str, object])
             for at, line in enumerate(text.split("\n"), start=1):
                 if line.strip():
-                    rows.append(decode(line))
+                    rows.append(decoded(line, decoder))
                     lines.append(at)
     except msgspec.DecodeError as error:
         raise LogError(f"cannot read {path}: line {at} is no JSON object ({error}); mend or remove it") from None

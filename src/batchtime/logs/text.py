@@ -33,6 +33,12 @@ def head(path: Path) -> str:
     return "" if encoding == "utf-8" and b"\0" in start else start.decode(encoding, errors="ignore")
 
 
+def header(start: str) -> list[str]:
+    """Return the names that the first line of a table gives to its columns."""
+    line = start.lstrip("\ufeff").partition("\n")[0]
+    return [name.strip().strip('"') for name in line.split(_delimiter(line))]
+
+
 def read_text(path: Path) -> tuple[str, tuple[str, ...]]:
     """Return the text of a file ("-" is standard input), and what there is to say of it.
 

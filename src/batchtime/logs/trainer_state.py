@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from batchtime.logs.jsons import decoded
 from batchtime.logs.log import Lines, Log, LogError, Wanted
 from batchtime.logs.text import read_text
 
@@ -42,7 +43,7 @@ def read(path: Path, wanted: Wanted) -> list[Log]:
     run = place(path)
     text, notices = read_text(_furthest(run, path))
     try:
-        state = msgspec.json.decode(text, type=_State)
+        state = decoded(text, msgspec.json.Decoder(_State))
     except msgspec.DecodeError as error:
         raise LogError(f"{path} is no whole trainer_state.json ({error}); take that of an earlier checkpoint") from None
     lines = Lines()

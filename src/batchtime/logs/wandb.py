@@ -5,20 +5,16 @@ from pathlib import Path
 
 from batchtime.logs.history import columns
 from batchtime.logs.log import Log, Wanted
-from batchtime.logs.text import read_grid
+from batchtime.logs.text import header, read_grid
 
 NAME = "Weights & Biases' export"
 _STEPS = ("trainer/global_step", "train/global_step", "global_step", "_step", "Step")
 """What counts updates, before what counts calls of the logger."""
 
 
-def _names(head: str) -> list[str]:
-    return [name.strip().strip('"') for name in head.partition("\n")[0].split(",")]
-
-
 def matches(path: Path, head: str) -> bool:
     """Return whether the header has a step of Weights & Biases."""
-    return ".csv" in path.suffixes and bool({*_names(head)} & {*_STEPS})
+    return ".csv" in path.suffixes and bool({*header(head)} & {*_STEPS})
 
 
 def place(path: Path) -> Path:

@@ -3,11 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from batchtime.logs import plain_text
 from batchtime.logs.log import LogError
-from batchtime.logs.read import Logs, read_logs
+from batchtime.logs.read import FORMATS, Logs, read_logs
 
 DATA = Path(__file__).parent / "data"
 
@@ -99,6 +101,8 @@ def test_epochs_need_the_examples_of_one(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="counts epochs; give --examples N"):
         read_logs(path, **asked)  # type: ignore[arg-type]
     assert rows(read_logs(path, examples=100, **asked)) == [(64, 2, 4)]  # type: ignore[arg-type]
+    counted_from_1 = write(tmp_path / "bs32.csv", "epoch,loss,val_loss\n1,1,0.5\n2,0.5,0.2\n")
+    assert rows(read_logs(counted_from_1, examples=100, **asked)) == [(32, 4, 8)]  # type: ignore[arg-type]
 
 
 def test_mlperf_counts_examples_where_it_tells_them(tmp_path: Path) -> None:
@@ -135,3 +139,11 @@ def test_dates_and_times_of_day_are_time_stamps(tmp_path: Path) -> None:
     assert logs.timings["seconds"].to_numpy() == pytest.approx(0.6)
     with pytest.raises(LogError, match=r"a\.log, line 2: time stamp '12:01:00 step' is neither"):
         read_logs(tmp_path / "a.log", metric="val", at_most=0.3, line=[r"(?P<time>\S+ step) (?P<step>\d+)", *line[2:]])
+
+
+@pytest.mark.parametrize("kind", [*FORMATS, plain_text])
+def test_a_format_is_a_module_of_at_most_80_lines_that_claims_no_file_of_another(
+    kind: ModuleType, tmp_path: Path
+) -> None:
+    assert len(Path(str(kind.__file__)).read_text().splitlines()) <= 80
+    assert not kind.matches(write(tmp_path / "photo.png", "\0"), "")

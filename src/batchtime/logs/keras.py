@@ -1,10 +1,10 @@
-"""Keras' CSVLogger: a table with a row an epoch, counted from 0."""
+"""Keras' CSVLogger: a table with a row an epoch, counted from 0; or another one, counted from 1."""
 
 from pathlib import Path
 
 from batchtime.logs.history import columns
 from batchtime.logs.log import Log, Wanted
-from batchtime.logs.text import header
+from batchtime.logs.text import header, read_grid
 
 NAME = "Keras' CSVLogger"
 
@@ -22,4 +22,7 @@ def place(path: Path) -> Path:
 
 def read(path: Path, wanted: Wanted) -> list[Log]:
     """Return the log of the run, counted in epochs."""
-    return [columns(path, run=path.as_posix(), step="epoch", wanted=wanted, offset=1).log(unit="epochs")]
+    grid = read_grid(path, may_be_cut=True)
+    first = grid.cells.iloc[:, grid.names.index("epoch")].head(1).to_list()
+    offset = 0 if first == ["1"] else 1
+    return [columns(grid, run=path.as_posix(), step="epoch", wanted=wanted, offset=offset).log(unit="epochs")]

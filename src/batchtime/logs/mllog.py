@@ -57,7 +57,8 @@ def read(path: Path, wanted: Wanted) -> list[Log]:
         told = event.value if isinstance(event.value, dict) else {event.key: event.value}
         if event.key in NAMES and number(event.value) is not None:
             lines.settings.setdefault(event.key, event.value)
-        count = 0.0 if event.key == "run_start" else number(_count(event, unit))
+        counts = [event.metadata[name] for name, of in _COUNTS if of == unit and name in event.metadata]
+        count = 0.0 if event.key == "run_start" else number(counts[0]) if counts else None
         if count is None:
             continue
         values = {name: value for name, value in told.items() if number(value) is not None}
@@ -66,10 +67,6 @@ def read(path: Path, wanted: Wanted) -> list[Log]:
         if wanted.metric in values or event.key in ("run_start", "eval_start", "eval_stop", "tracked_stats"):
             lines.add(count, value=number(values.get(wanted.metric)), time=event.time_ms / 1e3)
     return [lines.log(path.as_posix(), unit=unit, notices=notices)]
-
-
-def _count(event: _Event, unit: Unit) -> object:
-    return next((event.metadata[name] for name, of in _COUNTS if of == unit and name in event.metadata), None)
 
 
 def _unit(text: str, metric: str) -> Unit:

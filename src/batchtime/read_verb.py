@@ -99,7 +99,7 @@ def read(options: argparse.Namespace) -> tuple[dict[str, object], str]:
     which = ", ".join(f"{number} of {name}" for name, number in logs.formats.items())
     targets = "target" in runs
     lines = [
-        f"{found['n_runs']} runs, from logs: {which}",
+        f"{found['n_runs']} run{'s' * (found['n_runs'] != 1)}, from logs: {which}",
         ("target".rjust(10) if targets else "")
         + f"{'batch size':>12}{'runs':>6}{'met':>6}{'median updates':>16}{'ms an update':>14}",
     ]

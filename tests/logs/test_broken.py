@@ -289,6 +289,6 @@ def test_a_run_that_tells_nothing_of_the_target_is_left_out_and_said(tmp_path: P
     only_start = write(tmp_path / "b.jsonl", lines({0: 0.9}, batch_size=8))
     logs = read(tmp_path)
     assert interval(logs) == (30, 40, False)
-    assert "1 runs ended before an evaluation told anything of the target, and were left out" in logs.notices
+    assert "1 run left out: no evaluation after the first update missed the target" in logs.notices
     assert "no run was evaluated after its first update" in refusal(only_start)
     assert log.exists()

@@ -102,6 +102,19 @@ def test_seconds_of_evaluations_grow_along_a_run() -> None:
             assert run["seconds"].iloc[0] > 0
 
 
+def test_runs_at_several_learning_rates_are_told_apart() -> None:
+    logs = read_logs(DATA / "grid", metric="val_loss", at_most=0.3)
+    runs = logs.runs.groupby(["batch_size", "learning_rate"])["censored"].agg(["size", "sum"])
+    assert (runs["size"] == 2).all()
+    assert list(runs.index.levels[1]) == [0.1, 0.2, 0.4, 0.8]
+    assert runs["sum"].to_dict() == {
+        **dict.fromkeys(runs.index, 0),
+        (8, 0.8): 1,
+    }  # too large a step for so small a batch
+    at_one_rate = logs.runs[logs.runs["learning_rate"] == 0.2].sort_values(["batch_size", "seed"], ignore_index=True)
+    assert at_one_rate[["updates_lower", "updates"]].equals(table(read("json"))[["updates_lower", "updates"]])
+
+
 def test_batches_that_were_accumulated_are_multiplied_where_the_log_tells() -> None:
     runs = read_logs(DATA / "accumulated", metric="eval_loss", at_most=0.3).runs
     assert list(runs["batch_size"]) == [64]  # four batches of 16

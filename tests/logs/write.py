@@ -33,6 +33,9 @@ HIDDEN = 32
 EPOCHS = {8: 5, 32: 8, 96: 15, 256: 34}
 """By batch size: enough to meet a validation loss of 0.3."""
 SEEDS = (0, 1)
+TARGET = 0.3
+RATES = (0.1, 0.2, 0.4, 0.8)
+"""Learning rates of a grid of runs beside those at `RATE`, written as JSON lines alone."""
 
 _IMAGES, _LABELS = load_digits(return_X_y=True)
 _ORDER = np.random.default_rng(0).permutation(len(_LABELS))
@@ -77,19 +80,25 @@ def validated(network: nn.Module) -> tuple[float, float]:
     return float(functional.cross_entropy(scores, VALIDATION[1])), float(right)
 
 
-def train(batch_size: int, seed: int, told: Callable[[int, int, nn.Module, float], None]) -> None:
-    """Train by a loop of one's own; `told` hears of each update: number, updates an epoch, model and loss."""
+def train(
+    batch_size: int, seed: int, told: Callable[[int, int, nn.Module, float], bool | None], rate: float = RATE
+) -> None:
+    """Train by a loop of one's own.
+
+    `told` hears of each update (its number, updates an epoch, model and loss), and says whether the run may end.
+    """
     network, done = model(seed), 0
-    optimizer = torch.optim.SGD(network.parameters(), lr=RATE)
+    optimizer = torch.optim.SGD(network.parameters(), lr=rate)
     batches = loader(batch_size, seed)
-    for _ in range(EPOCHS[batch_size]):
+    for _ in range(round(EPOCHS[batch_size] * max(1, RATE / rate))):
         for images, labels in batches:
             optimizer.zero_grad()
             loss = functional.cross_entropy(network(images), labels)
             loss.backward()
             optimizer.step()
             done += 1
-            told(done, len(batches), network, float(loss.detach()))
+            if told(done, len(batches), network, float(loss.detach())):
+                return
 
 
 class Module(lightning.LightningModule):
@@ -176,7 +185,7 @@ def write_transformers(folder: Path, batch_size: int, seed: int, *, accumulated:
         use_cpu=True,
         eval_strategy="epoch",
         logging_strategy="steps",
-        logging_steps=60,
+        logging_steps=180,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
@@ -276,6 +285,23 @@ def write_own(folder: Path, batch_size: int, seed: int) -> None:
         train(batch_size, seed, told)
 
 
+def write_grid(folder: Path, batch_size: int, seed: int, rate: float) -> None:
+    """Write JSON lines of a run at another learning rate, until it meets the target; settings stand in its first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"bs{batch_size}-lr{rate:g}-seed{seed}.jsonl").open("w") as lines:
+        lines.write(json.dumps({"batch_size": batch_size, "learning_rate": rate, "seed": seed}) + "\n")
+
+        def told(done: int, an_epoch: int, network: nn.Module, _loss: float) -> bool:
+            if done % an_epoch:
+                return False
+            lines.write(json.dumps({"step": done, "time": round(time.time(), 6)}) + "\n")
+            at = validated(network)[0]
+            lines.write(json.dumps({"step": done, "time": round(time.time(), 6), "val_loss": round(at, 5)}) + "\n")
+            return at <= TARGET
+
+        train(batch_size, seed, told, rate)
+
+
 def main(top: Path) -> None:
     """Write every log."""
     warnings.simplefilter("ignore")
@@ -289,6 +315,8 @@ def main(top: Path) -> None:
             write_keras(top / "keras", size, seed)
             write_mlperf(top / "mlperf", size, seed)
             write_own(top, size, seed)
+            for rate in RATES:
+                write_grid(top / "grid", size, seed, rate)
     write_transformers(top / "accumulated", 64, 0, accumulated=4)
 
 

@@ -104,8 +104,8 @@ def read_logs(
     timed = [one for one in runs if len(one.block_seconds)]
     said = [_said(text, count, places.get(text)) for text, count in notices.items()]
     if len(timed) < len(runs):
-        few = "no run" if not timed else f"{len(timed)} of {len(runs)} runs"
-        said.append(f"{few} tells seconds: lines need time stamps for that")
+        few = "no run tells" if not timed else f"only {len(timed)} of {len(runs)} runs tell"
+        said.append(f"{few} seconds: lines need time stamps for that")
     said += [
         f"no run met {_words(metric, goal)}; {_nearest(runs, goal)}"
         for goal in goals
@@ -113,7 +113,7 @@ def read_logs(
     ]
     told = _run_table(runs, goals)
     if lost := len(runs) * len(goals) - len(told):
-        said.append(f"{lost} runs ended before an evaluation told anything of the target, and were left out")
+        said.append(f"{lost} run{'s' * (lost > 1)} left out: no evaluation after the first update missed the target")
     return Logs(
         runs=told,
         timings=pd.DataFrame(

@@ -18,6 +18,20 @@ FILES = ("runs.csv", "timing.csv", "evaluations.csv")
 """What `read --out FOLDER` writes, and `fit FOLDER` and `recommend FOLDER` read."""
 
 
+_OF_TABLES: dict[str, Any] = {"at_most": None, "at_least": None, "examples": None, "decimal": None}
+_OF_LOGS: dict[str, Any] = {
+    "metric": None,
+    "hold": 1,
+    "line": [],
+    "batch_size_from": None,
+    "seed_from": None,
+    "learning_rate_from": None,
+    "batches_per_update": None,
+}
+"""Options with what they are where nobody gives them."""
+_ENDINGS = {".csv", ".tsv", ".txt", ".gz", ".json", ".jsonl", ".ndjson"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """Measurements of one's own: their name, runs, durations where there are any, and what is to be said of them."""
@@ -152,12 +166,13 @@ def measured(paths: list[str], options: argparse.Namespace, *, timed: bool = Fal
 
     folder = Path(paths[0])
     tables = folder if folder.is_dir() and (folder / FILES[0]).is_file() and options.metric is None else None
-    if not (options.metric or tables or folder.suffix == ".csv" or folder.is_file() or paths[0] == "-"):
+    if not (options.metric or tables or folder.suffix in _ENDINGS or folder.is_file() or paths[0] == "-"):
         if folder.is_dir():
             from batchtime.experiments import EXPERIMENTS
 
             if paths[0] not in EXPERIMENTS:
                 raise LogError(f"{folder} is a folder: name the metric of its logs, --metric NAME, and its target")
+        _unused(options, {**_OF_LOGS, **_OF_TABLES, "decimal": options.decimal}, beside="a named sweep")
         return None
     notices: list[str] = []
     timings = None
@@ -177,6 +192,7 @@ def measured(paths: list[str], options: argparse.Namespace, *, timed: bool = Fal
             timings = sheets.update_timings(logs.timings)
         notices += logs.notices
     else:
+        _unused(options, _OF_LOGS, beside="tables, only beside logs")
         where = [tables / FILES[0]] if tables else list(paths)
         runs = sheets.read_runs(where, examples=options.examples, decimal=options.decimal)
         notices += runs.attrs["notices"]
@@ -187,6 +203,13 @@ def measured(paths: list[str], options: argparse.Namespace, *, timed: bool = Fal
     return Measured(
         name=", ".join(paths), observations=sheets.observations(runs), timings=timings, notices=tuple(notices)
     )
+
+
+def _unused(options: argparse.Namespace, defaults: dict[str, Any], *, beside: str) -> None:
+    """Refuse options that would change nothing."""
+    for name, default in defaults.items():
+        value = getattr(options, name)
+        check(value == default, name=f"--{name.replace('_', '-')}", value=value, allowed=f"nothing beside {beside}")
 
 
 def _logs(paths: list[str], options: argparse.Namespace) -> "Logs":

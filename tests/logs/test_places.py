@@ -6,6 +6,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.util.tensor_util import make_tensor_proto
 
 from batchtime.logs import plain_text
 from batchtime.logs.log import LogError
@@ -84,6 +88,18 @@ def test_the_two_folders_that_keras_writes_for_tensorboard_are_one_run(tmp_path:
     logs = read_logs(tmp_path, metric="loss/validation", at_most=0.3)
     assert logs.formats == {"TensorBoard": 1}
     assert list(logs.evaluations["run"].unique()) == [str(tmp_path / "run")]
+
+
+def test_epochs_that_keras_wrote_as_tensors_are_read(tmp_path: Path) -> None:
+    writer = EventFileWriter(str(tmp_path / "bs16" / "validation"))
+    for epoch, loss in enumerate((0.5, 0.2)):
+        for name, step in (("epoch_loss", epoch), ("evaluation_loss_vs_iterations", 10 * (epoch + 1))):
+            value = Summary.Value(tag=name, tensor=make_tensor_proto(loss))
+            writer.add_event(Event(step=step, wall_time=100.0 + epoch, summary=Summary(value=[value])))
+    writer.close()
+    for metric, interval in (("epoch_loss", (4.0, 8.0)), ("evaluation_loss_vs_iterations", (10.0, 20.0))):
+        logs = read_logs(tmp_path, metric=metric, at_most=0.3, examples=64, batch_size_from=r"bs(\d+)")
+        assert rows(logs) == [(16, *interval)]
 
 
 def test_hyperparameters_that_lightning_wrote_as_python_objects_do_not_hide_the_numbers(tmp_path: Path) -> None:

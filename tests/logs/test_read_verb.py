@@ -108,6 +108,9 @@ def test_a_folder_of_logs_asks_for_the_metric(tmp_path: Path, capsys: pytest.Cap
         capsys, "read", DATA / "json", *ASKED, "--out", DATA / "json" / "bs8-seed0.jsonl"
     )
     assert "nothing beside a table" in complaint(capsys, "fit", DATA / "json", *ASKED, "--seeds", "3")
+    assert "cannot read absent.jsonl" in complaint(capsys, "fit", "absent.jsonl")
+    assert "--hold = 2 is not allowed" in complaint(capsys, "fit", "absent.csv", "--hold", "2")
+    assert "--at-most = [0.3] is not allowed" in complaint(capsys, "fit", "digits-mlp", "--at-most", "0.3")
     assert not list(tmp_path.iterdir())
 
 

@@ -29,6 +29,7 @@ _OF_LOGS: dict[str, Any] = {
     "batches_per_update": None,
 }
 """Options with what they are where nobody gives them."""
+_COUNTS = ("batch_size", "updates", "updates_lower")
 _ENDINGS = {".csv", ".tsv", ".txt", ".gz", ".json", ".jsonl", ".ndjson"}
 
 
@@ -257,7 +258,8 @@ def _write(logs: "Logs", folder: Path) -> list[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in zip(FILES, (logs.runs, logs.timings, logs.evaluations), strict=True):
-            table.to_csv(folder / name, index=False, lineterminator="\n")
+            counts = [column for column in _COUNTS if column in table and (table[column] % 1 == 0).all()]
+            table.astype(dict.fromkeys(counts, "int64")).to_csv(folder / name, index=False, lineterminator="\n")
     except OSError as error:
         raise LogError(f"cannot write to {folder}: {error.strerror}; name another folder") from error
     return [str(folder / name) for name in FILES]

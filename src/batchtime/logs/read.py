@@ -252,8 +252,11 @@ def _nearest(runs: Sequence[Run], goal: Goal) -> str:
 
 def _run_table(runs: Sequence[Run], goals: Sequence[Goal]) -> pd.DataFrame:
     rows = []
+    ordered = sorted(
+        runs, key=lambda one: (one.settings.batch_size, one.settings.learning_rate or 0.0, one.settings.seed or 0)
+    )
     for goal in goals:
-        for one in runs:
+        for one in ordered:
             lower, upper = goal.interval(one)
             if upper == 0:
                 raise LogError(

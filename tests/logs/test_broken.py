@@ -88,6 +88,8 @@ def test_a_log_without_a_batch_size_asks_for_it(tmp_path: Path) -> None:
     assert "no batch size is in the log; give" in refusal(path)
     assert "--batch-size-from" in refusal(path)
     assert list(read(path, batch_size_from=r"bs(\d+)").runs["batch_size"]) == [16]
+    deeper = write(tmp_path / "bs16" / "bs64-a.jsonl", lines(dict(LOSSES)))
+    assert list(read(deeper, batch_size_from=r"bs(\d+)").runs["batch_size"]) == [64]
     assert "finds no number in this path" in refusal(path, batch_size_from=r"M(\d+)")
     assert "has no group" in refusal(path, batch_size_from=r"bs\d+")
     assert "is no regular expression" in refusal(path, batch_size_from=r"bs(\d+")
@@ -186,6 +188,18 @@ def test_a_metric_that_never_reaches_the_target_says_how_near_it_came(log: Path)
     logs = read(log, at_most=0.1)
     assert interval(logs) == (50, 50, True)
     assert "no run met val_loss at most 0.1; the best value is 0.2" in logs.notices
+
+
+def test_files_beside_logs_are_no_hindrance(tmp_path: Path, log: Path) -> None:
+    write(tmp_path / "args.json", '{\n  "steps": 100,\n  "val_loss": null\n}\n')
+    write(tmp_path / "requirements.txt", "torch\n")
+    (tmp_path / "model.pt").write_bytes(bytes(range(256)))
+    write(tmp_path / ".cache" / "b.jsonl", log.read_text())
+    write(tmp_path / "runs.csv", "batch_size,updates\n8,40\n")
+    assert interval(read(tmp_path)) == (30, 40, False)
+    write(tmp_path / "bs8.log", "step 10 loss 0.5\nstep 20 loss 0.1\n")
+    logs = read(tmp_path, line=r"step (?P<step>\d+) loss (?P<value>\S+)", batch_size_from=r"bs(\d+)")
+    assert len(logs.runs) == 1
 
 
 def test_what_is_no_log_is_said(tmp_path: Path) -> None:

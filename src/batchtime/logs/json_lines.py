@@ -18,7 +18,9 @@ _RUNS = ("run", "run_id", "seed", "batch_size")
 
 
 def matches(path: Path, head: str) -> bool:
-    """Return whether one of the first lines is an object with a step."""
+    """Return whether one of the first lines is an object with a step, and no object takes several lines."""
+    if head.lstrip("\ufeff \r\n").partition("\n")[0].strip() == "{":
+        return False
     if not head.lstrip("\ufeff \r\n").startswith("{") or not {".jsonl", ".ndjson", ".json", ".log"} & {*path.suffixes}:
         return False
     return any(f'"{name}"' in line for line in head.split("\n")[:20] for name in _STEPS)

@@ -94,7 +94,7 @@ def read_logs(
     places: dict[str, str] = {}
     formats = _collect([Path(path) for path in chosen], wanted, notices)
     logs = {kind: [log for log in some if log.evaluated.any()] for kind, some in formats.items()}
-    _check_metric([log for some in formats.values() for log in some], metric, notices)
+    _check_metric([log for some in formats.values() for log in some], wanted, notices)
     runs = [run(log, hints) for some in logs.values() for log in some]
     for one in runs:
         for notice in one.notices:
@@ -187,17 +187,19 @@ def _found(path: Path, wanted: Wanted, notices: Counter[str]) -> dict[Format, li
     return {kind: list(found[kind].values()) for kind in order}
 
 
-def _check_metric(logs: Sequence[Log], metric: str, notices: Counter[str]) -> None:
+def _check_metric(logs: Sequence[Log], wanted: Wanted, notices: Counter[str]) -> None:
     """Refuse logs none of which holds the metric; say which do not."""
     lacking = [log.run for log in logs if not log.evaluated.any()]
     if len(lacking) == len(logs):
         names = sorted({name for log in logs for name in log.metrics})
-        near = difflib.get_close_matches(metric, names, n=5, cutoff=0.4) or names[:8]
+        near = difflib.get_close_matches(wanted.metric, names, n=5, cutoff=0.4) or names[:8]
         known = ", ".join(near) if near else "no metric at all"
         where = logs[0].run if len(logs) == 1 else f"{logs[0].run} and {len(logs) - 1} more logs"
-        raise LogError(f"{where}: no line holds the metric {metric!r}; nearest are: {known}")
+        if wanted.line:
+            raise LogError(f"{where}: --line {wanted.line[0]!r} finds no value in any line; try it on one line first")
+        raise LogError(f"{where}: no line holds the metric {wanted.metric!r}; nearest are: {known}")
     if lacking:
-        notices[f"{len(lacking)} of {len(logs)} logs hold no {metric} and were left out, first {lacking[0]}"] = 1
+        notices[f"{len(lacking)} of {len(logs)} logs hold no {wanted.metric} and were left out, first {lacking[0]}"] = 1
 
 
 def _said(text: str, count: int, place: str | None) -> str:

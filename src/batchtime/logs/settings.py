@@ -145,7 +145,7 @@ def number(value: object) -> float | None:
 
 
 def _from_path(log: Log, option: str, pattern: str | None) -> float | None:
-    """Return the number that the first group of a regular expression finds in the path of a run."""
+    """Return the number that the first group of a regular expression finds last, so deepest, in the path of a run."""
     if pattern is None:
         return None
     try:
@@ -154,8 +154,8 @@ def _from_path(log: Log, option: str, pattern: str | None) -> float | None:
         raise LogError(f"{option} {pattern!r} is no regular expression ({error}); give one with one group") from None
     if expression.groups < 1:
         raise LogError(f"{option} {pattern!r} has no group; put parentheses around the number, as in 'bs(\\d+)'")
-    found = expression.search(log.run)
-    value = number(found.group(1)) if found else None
+    found = [match.group(1) for match in expression.finditer(log.run)]
+    value = number(found[-1]) if found else None
     if value is None:
         raise LogError(f"{log.run}: {option} {pattern!r} finds no number in this path; change the expression")
     return value

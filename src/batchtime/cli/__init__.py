@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from batchtime.cli import fitting, measuring, teaching, training
+from batchtime.cli import fitting, logs, measuring, teaching, training
 from batchtime.cli.common import INTERRUPTED, REFUSED, RefusedError, Result, Verb, complain
 from batchtime.errors import BatchtimeError
 
@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(verb=act)
         return added
 
+    logs.add(verb)
     fitting.add(verb, data, record)
     training.add(verb, data, record)
     measuring.add(verb, data, record)

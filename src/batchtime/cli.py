@@ -148,8 +148,7 @@ def _parser() -> argparse.ArgumentParser:
         data,
         record,
     )
-    names = ("coverage", "bias", "spreads")
-    study.add_argument("name", metavar="NAME", choices=names, help="coverage, bias or spreads")
+    study.add_argument("name", metavar="NAME", choices=["coverage", "bias", "spreads"], help="one of these studies")
     study.add_argument("--replications", type=_count, metavar="N", help="tables of each design (default: its own)")
 
     _add_measurements(verb, data, record)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import sympy
 
-from batchtime.curve import best_pair, cells, drawn_curves, fit_curve
+from batchtime.curve import best_pair, cells, fit_curve
+from batchtime.curve_draws import log_updates_of
 from batchtime.curve_law import CurveLaw, Form
 from batchtime.fit import fit_inverse_law
+from batchtime.law_draws import quasi_random
 from batchtime.records import FitError, Observation
 
 LAW = CurveLaw(A=12.0, alpha=4000.0, pole=0.02, lift=1.5, largest_learning_rate=0.32)
@@ -136,9 +138,12 @@ def test_the_best_batch_size_grows_with_the_root_of_the_learning_rate_far_from_p
 
 def test_drawn_curves_scatter_about_the_estimate_and_pass_all_cells() -> None:
     found = fit_curve(table())
-    laws = drawn_curves(found, np.random.default_rng(0).normal(size=(200, 4)))
-    assert np.median([law.A for law in laws]) == pytest.approx(found.law.A, rel=0.05)
-    assert all(math.isfinite(law.updates(one.batch_size, one.learning_rate)) for law in laws for one in found.cells)
+    sizes = np.array([one.batch_size for one in found.cells])
+    rates = np.array([one.learning_rate for one in found.cells])
+    logs = log_updates_of(found, quasi_random(500, 16), sizes, rates)
+    assert np.isfinite(logs).all()
+    assert np.median(logs, axis=0) == pytest.approx(np.log(found.law.updates(sizes, rates)), abs=0.03)
+    assert 0.02 < np.std(logs, axis=0).max() < 0.3
 
 
 def lost(size: float) -> Observation:

@@ -16,15 +16,15 @@ from batchtime.records import BatchtimeError, Progress
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from concurrent.futures import Executor
 
+    from batchtime.advice import Recommendation, Runs
     from batchtime.experiments import Experiment
     from batchtime.plan import Estimate
-    from batchtime.recommend import Recommendation
     from batchtime.records import Observation
     from batchtime.scaling import Network
     from batchtime.store import Store
 
 _Verb = argparse.ArgumentParser
-Result = tuple[dict[str, object], str]
+Result = tuple[dict[str, object] | list[dict[str, object]], str]
 """What a verb found: as one JSON object, and as text for a person."""
 
 REFUSED = 2
@@ -182,11 +182,14 @@ def _parser() -> argparse.ArgumentParser:
         "--learners", type=_count, nargs="+", default=[1], metavar="L", help="that share each batch (default: 1)"
     )
     recommend.add_argument("--max-batch-size", type=_count, metavar="N", help="of all learners together")
+    recommend.add_argument("--multiple-of", type=_count, default=1, metavar="K", help="what each learner's share is")
+    recommend.add_argument("--limit", type=float, default=0.15, metavar="FRACTION", help="of the loss; refuse above it")
     recommend.add_argument("--latency", type=float, metavar="SECONDS", help="of a message between learners")
     recommend.add_argument("--bandwidth", type=float, metavar="BYTES", help="a second, of the network")
     recommend.add_argument("--gradient-bytes", type=float, metavar="BYTES", help="of one gradient; all three or none")
     _add_changes(recommend)
 
+    _add_predict(verb, data)
     _add_teaching(verb, data)
 
     rerun = verb(
@@ -780,9 +783,15 @@ def _observations(options: argparse.Namespace) -> tuple[str, "Sequence[Observati
 
 
 def _fit(options: argparse.Namespace) -> Result:
+    from batchtime.advice_verbs import curve_answer, is_of_timings, runs_of, timings_answer
     from batchtime.fit import fit_inverse_law
     from batchtime.records import FitError
 
+    if Path(options.source).is_file():
+        if is_of_timings(Path(options.source)):
+            return timings_answer(Path(options.source))
+        if isinstance(runs := runs_of(Path(options.source)), dict):
+            return curve_answer(options.source, runs)
     name, seen, missing = _observations(options)
     try:
         fitted = fit_inverse_law(seen)
@@ -816,10 +825,38 @@ def _fit(options: argparse.Namespace) -> Result:
     return found, "\n".join(lines)
 
 
+def _add_predict(verb: Callable[..., _Verb], data: _Verb) -> None:
+    predict = verb(
+        "predict",
+        _predict,
+        "predict updates and seconds to the target at batch sizes of one's own choice",
+        "batchtime predict runs.csv timing.csv --batch-sizes 64 512",
+        data,
+    )
+    predict.add_argument("runs", type=Path, metavar="RUNS.csv", help="columns batch_size,updates[,learning_rate,...]")
+    predict.add_argument("timing", type=Path, metavar="TIMING.csv", nargs="?", help="columns batch_size,seconds")
+    predict.add_argument("--batch-sizes", type=float, nargs="+", required=True, metavar="M", help="of all learners")
+    predict.add_argument("--learning-rate", type=float, metavar="ETA", help="where the runs have several")
+    predict.add_argument("--learners", type=_count, default=1, metavar="L", help="that share each batch")
+
+
+def _predict(options: argparse.Namespace) -> Result:
+    from batchtime.advice_verbs import predict_answer
+
+    return predict_answer(
+        options.runs,
+        options.timing,
+        batch_sizes=options.batch_sizes,
+        learning_rate=options.learning_rate,
+        learners=options.learners,
+    )
+
+
 def _recommend(options: argparse.Namespace) -> Result:
     from dataclasses import asdict
 
-    from batchtime import recommend
+    from batchtime.advice import fastest
+    from batchtime.advice_verbs import recommendation_lines
     from batchtime.records import AllReduceTime, check
     from batchtime.scaling import FREE, Network
 
@@ -836,14 +873,14 @@ def _recommend(options: argparse.Namespace) -> Result:
             payload_bytes=options.gradient_bytes,
         )
     name, several, missing = _recommendations(options, network)
-    best = recommend.fastest(several)
+    best = fastest(several)
     found: dict[str, object] = {
         "source": name,
         **asdict(best),
         "by_learners": [asdict(one) for one in several],
         "missing": missing,
     }
-    lines = [line for one in several for line in _recommendation_lines(one)]
+    lines = [line for one in several for line in recommendation_lines(one)]
     lines += [f"  note: {sentence}" for sentence in (*missing, *best.warnings)]
     finite: dict[str, object] = _without_infinities(found)
     if best.refused:
@@ -855,7 +892,9 @@ def _recommendations(
     options: argparse.Namespace, network: "Network"
 ) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
     """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
-    from batchtime import pilot, recommend
+    from batchtime import pilot
+    from batchtime.advice import recommend
+    from batchtime.advice_verbs import runs_of
     from batchtime.records import check
     from batchtime.store import read_timings
 
@@ -873,7 +912,12 @@ def _recommendations(
             progress=_bar(f"pilot {chosen.name}"),
         )
         return chosen.name, run.recommendations, ()
-    name, observations, missing = _observations(options)
+    observations: Runs
+    missing: tuple[str, ...] = ()
+    if Path(options.source).is_file():
+        name, observations = options.source, runs_of(Path(options.source))
+    else:
+        name, observations, missing = _observations(options)
     if name == options.source and Path(name).is_file():
         allowed = "a second table, with columns batch_size,seconds, beside one of runs"
         check(options.timing is not None, name="TIMING.csv", value=None, allowed=allowed)
@@ -888,13 +932,15 @@ def _recommendations(
             _store(options).latest_timing(name, own=options.own_timings or ":" in options.source).timings
         )
     several = [
-        recommend.recommend(
+        recommend(
             observations,
             timings,
             learners=learners,
             max_batch_size=options.max_batch_size,
             min_batch_size=least,
+            multiple_of=options.multiple_of,
             network=network,
+            limit=options.limit,
         )
         for learners in options.learners
     ]
@@ -907,21 +953,6 @@ def _tell_price(price: "Estimate") -> None:
         f"batchtime: this pilot will cost {most}{price.missing_cpu_seconds:.0f} s of CPU for {price.n_missing} runs",
         file=sys.stderr,
     )
-
-
-def _recommendation_lines(one: "Recommendation") -> list[str]:
-    learners = f"{one.learners} learner{'s' * (one.learners > 1)}"
-    if one.predicted_seconds is None or one.within_5_percent is None:
-        return [f"{learners}: refused. {' '.join(one.reasons)}"]
-    low, high = ("open" if side is None else f"{side:.4g}" for side in one.interval)
-    near, far = one.within_5_percent
-    return [
-        (
-            f"{learners}: batch size {one.batch_size} (95 % interval of the optimum {low} to {high}), "
-            f"{near:.4g} to {far:.4g} within 5 %"
-        ),
-        f"  {one.predicted_seconds:.3g} s to the target; the runs behind this cost {one.pilot_seconds:.3g} s",
-    ]
 
 
 def _class(options: argparse.Namespace) -> Result:

@@ -170,13 +170,14 @@ def fit_curve(runs: Mapping[float, Sequence[Observation]] | Sequence[Cell], *, o
     seen = cells(runs) if isinstance(runs, Mapping) else tuple(runs)
     used = _usable(seen, one_rate=one_rate)
     data = _data(used)
-    law, parameters, misfit, hessian = _best(data)
+    tried = _tried(data)
+    law, parameters, misfit, hessian = _best(data, tried)
     residual = _residual(data, parameters, law.form)
     freedom = max(len(used) - len(parameters), 1)
     plain = float(np.sum(residual**2 / data.variance))
     return CurveFit(
         law=law,
-        intervals=_intervals(data, parameters, law.form, misfit, freedom),
+        intervals=_intervals(data, tried, freedom),
         rms=float(np.sqrt(np.mean(residual**2))),
         misfit=misfit,
         lack_of_fit=float(chi2.sf(plain, freedom)) if all(one.error is not None for one in used) else None,
@@ -289,8 +290,18 @@ def _starts(data: _Data) -> list[Array]:
     return [np.array([level, slope, math.log(1 / (far * data.tau.max())), math.log(0.1)]) for far in (1.2, 3.0, 50.0)]
 
 
-def _best(data: _Data) -> tuple[CurveLaw, Array, float, Array]:
-    """Return the curve of the likelier form, its parameters, its misfit and the covariance of the parameters."""
+class _Tried(NamedTuple):
+    """A form at its best: twice the negative log-likelihood, the parameters, the misfit and the weighted squares."""
+
+    loss: float
+    form: Form
+    parameters: Array
+    misfit: float
+    squares: float
+
+
+def _tried(data: _Data) -> list[_Tried]:
+    """Return both forms at their best, the likelier first."""
     tried = []
     for form in FORMS:
         misfit = 0.03
@@ -298,9 +309,14 @@ def _best(data: _Data) -> tuple[CurveLaw, Array, float, Array]:
         for _ in range(3):
             misfit = _misfit(data, _residual(data, parameters, form))
             parameters, squares = _fitted(data, form, misfit, parameters)
-        variance = data.variance + misfit**2
-        tried.append((float(squares + np.log(variance).sum()), form, parameters, misfit))
-    _, form, parameters, misfit = min(tried, key=lambda one: one[0])
+        loss = squares + float(np.log(data.variance + misfit**2).sum())
+        tried.append(_Tried(loss, form, parameters, misfit, squares))
+    return sorted(tried, key=lambda one: one.loss)
+
+
+def _best(data: _Data, tried: Sequence[_Tried]) -> tuple[CurveLaw, Array, float, Array]:
+    """Return the curve of the likelier form, its parameters, its misfit and the covariance of the parameters."""
+    _, form, parameters, misfit, _ = tried[0]
     steps = 1e-4 * np.eye(4)
     above, below = (
         np.stack([_residual(data, parameters + sign * step, form) for step in steps], axis=1) for sign in (1, -1)
@@ -322,25 +338,28 @@ def _misfit(data: _Data, residual: Array) -> float:
     return 0.0 if excess(0.0) <= 0 else float(brentq(excess, 0.0, 10 + float(np.abs(residual).max()) * 10))
 
 
-def _intervals(data: _Data, parameters: Array, form: Form, misfit: float, freedom: int) -> dict[str, Interval]:
-    """Return the 95 % profile intervals; a side that is open is None."""
-    _, least = _fitted(data, form, misfit, parameters)
-    cutoff = f_point(freedom) * max(1.0, least / freedom)
-    profile = _Profile(data, form, misfit, least + cutoff)
+def _intervals(data: _Data, tried: Sequence[_Tried], freedom: int) -> dict[str, Interval]:
+    """Return the 95 % profile intervals, the form being profiled too; a side that is open is None."""
+    cutoff = f_point(freedom) * max(1.0, tried[0].squares / freedom)
+    sides: dict[str, list[list[float]]] = {name: [[], []] for name in NAMES}
+    for one in tried:
+        left = cutoff - (one.loss - tried[0].loss)
+        if left <= 0:
+            continue
+        profile = _Profile(data, one.form, one.misfit, one.squares + left)
+        for k, name in enumerate(NAMES):
+            for side, sign in enumerate((-1.0, 1.0)):
+                end = _end(profile, one.parameters, k, sign)
+                sides[name][side].append(sign * math.inf if end is None else end)
     found: dict[str, Interval] = {}
-    for k, name in enumerate(NAMES):
-        ends = [_end(profile, parameters, k, side) for side in (-1.0, 1.0)]
-        if name == "pole":
-            low, high = (None if end is None else math.exp(-end) for end in reversed(ends))
-            found[name] = (low, high)
-        elif name == "lift":
-            low, high = (None if end is None else 1 + math.exp(end) for end in ends)
-            found[name] = (low or 1.0, high)
-        else:
-            found[name] = (
-                None if ends[0] is None else math.exp(ends[0]),
-                None if ends[1] is None else math.exp(ends[1]),
-            )
+    for name, (lows, highs) in sides.items():
+        low, high = min(lows), max(highs)
+        if name == "pole":  # its inverse was fitted
+            low, high = -high, -low
+        below, above = (None if math.isinf(end) else math.exp(end) for end in (low, high))
+        if name == "lift":
+            below, above = 1 + (below or 0.0), None if above is None else 1 + above
+        found[name] = (below, above)
     return found
 
 
@@ -382,7 +401,9 @@ def _left_out(used: Sequence[Cell]) -> dict[float, float]:
         here = [one for one in used if one.learning_rate == rate and one.tau <= most * 1.0001]
         if len(rest) < 5 or not here:
             continue
-        law = _best(_data(rest))[0]
+        part = _data(rest)
+        best = _tried(part)[0]
+        law = _law(best.parameters, best.form, part.largest)
         off = [math.log(one.mean / law.updates(one.batch_size, rate)) for one in here if one.mean is not None]
         errors[rate] = float(np.sqrt(np.mean(np.square(off))))
     return errors
@@ -491,12 +512,6 @@ def best_pair(law: CurveLaw, seconds: Callable[[Array], Array], *, sizes: Array,
     return Pair(batch_size=float(sizes[place[0]]), learning_rate=float(rates[place[1]]), seconds=float(time[place]))
 
 
-def drawn_curves(found: CurveFit, normal: Array) -> list[CurveLaw]:
-    """Return curves that the cells allow: for (D, 4) normal numbers, log parameters about their estimates."""
-    law = found.law
-    middle = np.log([law.A, law.alpha, 1 / law.pole, max(law.lift - 1, 1e-6)])
-    most = math.log(1 / (1.0001 * max(one.tau for one in found.cells)))
-    root = np.linalg.cholesky(np.array(found.covariance))
-    parameters = middle + normal @ root.T
-    parameters[:, 2] = np.minimum(parameters[:, 2], most)
-    return [_law(row, law.form, law.largest_learning_rate) for row in parameters]
+def log_middle(law: CurveLaw) -> Array:
+    """Return the logarithms of A, alpha, 1 / pole and lift - 1, about which curves are drawn."""
+    return np.log([law.A, law.alpha, 1 / law.pole, max(law.lift - 1, math.exp(NO_LIFT))])

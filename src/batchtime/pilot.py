@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from IPython.display import HTML
 
-from batchtime import recommend as from_measurements
+from batchtime import advice as from_measurements
+from batchtime.advice import Recommendation
 from batchtime.experiments import Experiment, timed_batch_sizes
 from batchtime.plan import Estimate, estimate
-from batchtime.recommend import Recommendation
 from batchtime.records import Cost, Progress, RunRecord, TimingRecord, UpdateTiming, check, total_cost, unwatched
 from batchtime.scaling import FREE, Network
 from batchtime.store import Store

@@ -315,7 +315,34 @@ def read_observations(path: Path) -> list[Observation]:
     Raises:
         StoreError: If the file or a cell cannot be used; the message names the line, the column and the value.
     """
-    return [_observation(row, place) for row, place in _rows(path, _RUN_COLUMNS)]
+    by_rate = read_runs(path)
+    if len(by_rate) > 1:
+        rates = ", ".join(f"{rate:g}" for rate in by_rate if rate is not None)
+        raise StoreError(f"{path} holds runs at the learning rates {rates}; give one table for each, or fit the curve")
+    return [run for runs in by_rate.values() for run in runs]
+
+
+def read_runs(path: Path) -> dict[float | None, list[Observation]]:
+    """Read anybody's measurements by learning rate: columns as of `read_observations`, and `learning_rate`.
+
+    Without that column, or where it is empty, the learning rate is None.
+
+    Raises:
+        StoreError: If the file or a cell cannot be used; the message names the line, the column and the value.
+    """
+    found: dict[float | None, list[Observation]] = {}
+    for row, place in _rows(path, _RUN_COLUMNS):
+        cells = _Cells(row, place, _RUN_COLUMNS)
+        rate = cells.read("learning_rate", float)
+        if rate is not None and rate <= 0:
+            raise cells.bad("learning_rate")
+        found.setdefault(rate, []).append(_observation(row, place))
+    if None in found and len(found) > 1:
+        raise StoreError(
+            f"{path}: {len(found[None])} rows of {sum(map(len, found.values()))} have no learning_rate; give each row its "
+            "own, or none"
+        )
+    return found
 
 
 def read_timings(path: Path) -> list[UpdateTiming]:
@@ -426,6 +453,7 @@ _RUN_COLUMNS = {
     "seed": "a whole number, or empty",
     "updates_lower": "a number at least 0 and less than updates, or empty",
     "censored": "true, false or empty",
+    "learning_rate": "a number more than 0, or empty",
 }
 _STUDENT_COLUMNS = {
     "protocol": "a whole number more than 0",

@@ -1,14 +1,14 @@
 """Laws that runs allow, drawn: the ratio alpha / n_inf, a pole, and a misfit that is smooth in the batch size.
 
 log N(M) = level + log(1 + r / (M - M_0)) + misfit(M). The mean of each batch size is known to the scatter of its runs
-(shrunk to a typical scatter, which takes its place where there is one run at each). r lies on a grid from a hundredth of
-the least to a hundred times the largest batch size, every ratio as likely in logarithms; from four batch sizes on the
-law may have a pole M_0 below the smallest one. Means of real series stand off the law by some 5 % whatever is done: the
-misfit is a broken line in log M with a knot every factor of four and independent normal heights, whose size is drawn
-too. Given the runs, all of it is drawn exactly: the grid by its posterior, level and heights by their normal ones.
+(shrunk to a typical scatter, which takes its place where there is one run at each). r lies on a grid from a hundredth
+of the least to a hundred times the largest batch size, every ratio as likely in logarithms; from four batch sizes on the
+law may have a pole M_0 below the smallest one. Means of real series stand off the law by some 5 % whatever is done:
+the misfit is two broken lines in log M with knots every factor of four and independent normal heights, whose size is
+drawn too. Given the runs, all of it is drawn exactly: the grid by its posterior, level and heights by their normal ones.
 
-Uniform numbers come from the fractional parts of n sqrt(p), p the primes (Richtmyer 1951): fixed, evenly spread, and one
-line in any language.
+Uniform numbers come from the fractional parts of n sqrt(p), p the primes (Richtmyer 1951): fixed, evenly spread, and
+one line in any language.
 """
 
 import math
@@ -34,7 +34,7 @@ TYPICAL_MISFIT = 0.04
 """The likeliest of them before runs are seen: what recorded and published series stand off the law."""
 MISFIT_FACTOR = 0.5
 """Standard deviation of the logarithm of the misfit before runs are seen."""
-KNOTS = math.log(4)
+KNOTS = math.log(2)
 POLES = np.array([0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.88, 0.94, 0.98])
 """Over the smallest batch size that reached the target; half of what is thought likely before is that there is none."""
 POLE_SIZES = 4
@@ -150,7 +150,7 @@ class Posterior:
         shape = _shape(log_ratio[:, None], self.poles[pole][:, None], sizes[None, :])  # (D, n)
         at = _shape(log_ratio[:, None], self.poles[pole][:, None], batch_sizes[None, :])  # (D, C)
         knots = knots_of(sizes, batch_sizes)
-        hats, hats_at = interpolation(knots, np.log(sizes)), interpolation(knots, np.log(batch_sizes))
+        hats, hats_at = hats_of(knots, np.log(sizes)), hats_of(knots, np.log(batch_sizes))
         level = ndtri(uniforms[:, 3])
         errors = ndtri(uniforms[:, 4 : 4 + len(sizes)]) * self.means.errors
         heights = ndtri(uniforms[:, 4 + len(sizes) : 4 + len(sizes) + len(knots)])
@@ -185,10 +185,22 @@ class Posterior:
 
 
 def knots_of(sizes: Array, batch_sizes: Array) -> Array:
-    """Return the knots of the misfit in log M: every factor of four from the smallest batch size that was run."""
-    low = math.floor((math.log(batch_sizes.min()) - math.log(sizes[0])) / KNOTS)
-    high = math.ceil((math.log(max(batch_sizes.max(), sizes[-1])) - math.log(sizes[0])) / KNOTS)
-    return np.asarray(math.log(sizes[0]) + KNOTS * np.arange(min(low, 0), max(high, 1) + 1))
+    """Return the knots of the misfit in log M: every factor of two, about the smallest batch size that was run."""
+    low = math.floor((math.log(batch_sizes.min()) - math.log(sizes[0])) / KNOTS) - 1
+    high = math.ceil((math.log(max(batch_sizes.max(), sizes[-1])) - math.log(sizes[0])) / KNOTS) + 1
+    return np.asarray(math.log(sizes[0]) + KNOTS * np.arange(min(low, -1), max(high, 2) + 1))
+
+
+def hats_of(knots: Array, at: Array) -> Array:
+    """Return (C, K) by what share the height of each knot counts at each place in log M.
+
+    The heights at every second knot are those of one broken line, the others those of another: what lies between two
+    batch sizes is then never known by the two alone. The variance of the sum is 1, to 15 %.
+    """
+    found = np.zeros((len(at), len(knots)))
+    for first in (0, 1):
+        found[:, first::2] = interpolation(knots[first::2], at)
+    return found / math.sqrt(4 / 3)
 
 
 def _shape(log_ratio: Array, pole: Array, batch_sizes: Array) -> Array:
@@ -214,7 +226,7 @@ def posterior(observations: Sequence[Observation]) -> Posterior:
     poles = sizes[0] * (POLES if len(sizes) >= POLE_SIZES else POLES[:1])
     shapes = _shape(np.log(ratios)[None, :, None], poles[:, None, None], sizes)  # (P, R, n)
     rest = means.logs - shapes
-    hats = interpolation(knots_of(sizes, sizes), np.log(sizes))
+    hats = hats_of(knots_of(sizes, sizes), np.log(sizes))
     before = -0.5 * (np.log(MISFITS / TYPICAL_MISFIT) / MISFIT_FACTOR) ** 2
     logs = np.empty((len(MISFITS), len(poles), len(ratios)))
     for t, tau in enumerate(MISFITS):

@@ -3,7 +3,7 @@
 At the timed sizes the seconds are their medians, known to 3 % each or to what their repeats tell. Between them they are
 a form's, raised or lowered to pass through the medians, or straight lines in logarithms: how the curve bends between
 two sizes is not known, so each draw takes another form. Forms are (fixed^p + (per example M)^p)^(1/p) with p = 1 (the
-sum), 2, 4 and infinite (the larger of the two), each with any break-even batch size fixed / per example, in proportion
+sum), 1.5, 2, 4, 8 and infinite (the larger of the two), each with any break-even batch size fixed / per example, in proportion
 to how near they come to the medians. Beyond the timed sizes there are the forms alone.
 """
 
@@ -20,8 +20,8 @@ LEAST_ERROR = 0.03
 """Of a median, in log seconds: machines and weeks differ by more than repeats do."""
 BEND = 0.05
 """How far, in log seconds, medians may stand off a form that still counts."""
-POWERS = (1.0, 2.0, 4.0, math.inf)
-NAMES = {1.0: "sum", 2.0: "power mean 2", 4.0: "power mean 4", math.inf: "larger of the two"}
+POWERS = (1.0, 1.5, 2.0, 4.0, 8.0, math.inf)
+NAMES = {1.0: "sum", math.inf: "larger of the two"}
 BREAK_EVENS = 120
 """How many break-even sizes are looked at, from a thousandth of the least timed one to a thousand times the largest."""
 
@@ -134,8 +134,8 @@ def measured_seconds(timings: Sequence[UpdateTiming]) -> Seconds:
     offsets = off - off.mean(axis=2, keepdims=True)
     told = np.exp(-0.5 * np.sum(offsets**2, axis=2) / BEND**2)  # (F, G)
     forms = told.mean(axis=1)
-    # Lines through all medians are off by nothing; they count as much as a form that is off by a bend at each.
-    lines = math.exp(-0.5 * max(len(sizes) - 1, 1))
+    # Lines pass through all medians, as many numbers as there are sizes: each beyond the first costs a factor of e.
+    lines = math.exp(1 - len(sizes))
     weights = np.append(forms, lines) / (forms.sum() + lines)
     along = told / np.maximum(told.sum(axis=1, keepdims=True), 1e-300)
     return Seconds(
@@ -225,7 +225,7 @@ def fit_seconds(timings: Sequence[UpdateTiming]) -> SecondsFit:
     return SecondsFit(
         delta=float(delta[f, g]),
         gamma=float(gamma[f, g]),
-        form=NAMES[POWERS[f]],
+        form=NAMES.get(POWERS[f], f"power mean {POWERS[f]:g}"),
         power=POWERS[f],
         intervals=intervals,
         misfit=float(np.sqrt(np.mean(off**2))),

@@ -1,7 +1,7 @@
 """Is the bound on the loss honest, and is the advice better than two lines of code?
 
-The two lines: a least-squares line through examples against batch size, times the median seconds at the timed sizes, and
-the size of the least product. Against it, and against the truth, stands `batchtime.advice.recommend`:
+The two lines: a least-squares line through examples against batch size, times the median seconds at the timed sizes,
+and the size of the least product. Against it, and against the truth, stands `batchtime.advice.recommend`:
 
 - simulated truths: a law with or without a pole, or a knee, a smooth misfit, runs that scatter, a form of t(M);
 - recorded sweeps: some seeds at some batch sizes are shown, the means of all seeds and all timings are the truth;
@@ -13,7 +13,7 @@ Run: python benchmarks/advice.py [--tables 400]
 import argparse
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -203,14 +203,21 @@ def recorded(seeds: int = 1, subsets: int = 6) -> Iterator[Case]:
 
 
 def of_series(
-    source: str, batch_sizes: Sequence[float], updates: Sequence[float], seconds: Sequence[float], *, shown: Sequence[int]
+    source: str,
+    batch_sizes: Sequence[float],
+    updates: Sequence[float],
+    seconds: Sequence[float],
+    *,
+    shown: Sequence[int],
 ) -> Case:
     """Return a case of one number a batch size: the runs at some positions are shown, all timings, all is the truth."""
     sizes = np.array(batch_sizes, dtype=np.float64)
     means, per_update = np.array(updates, dtype=np.float64), np.array(seconds, dtype=np.float64)
     return Case(
         source=source,
-        observations=[Observation(batch_size=float(sizes[k]), lower=float(means[k]), upper=float(means[k])) for k in shown],
+        observations=[
+            Observation(batch_size=float(sizes[k]), lower=float(means[k]), upper=float(means[k])) for k in shown
+        ],
         timings=[
             UpdateTiming(batch_size=int(m), wall_seconds=(float(s),), cpu_seconds=(float(s),))
             for m, s in zip(sizes, per_update, strict=True)
@@ -245,7 +252,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=int, default=400, help="of each simulated truth")
     tables = parser.parse_args().tables
-    print("| cases | n | bound holds | median bound | loss: mean, worst | two lines | refused | optimum held | seconds |")
+    print(
+        "| cases | n | bound holds | median bound | loss: mean, worst | two lines | refused | optimum held | seconds |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for seeds in (1, 3):
         report(f"recorded sweeps, {seeds} seed{'s' * (seeds > 1)}", list(recorded(seeds)))

@@ -15,12 +15,20 @@ import numpy as np
 from batchtime.curve import CurveFit, fit_curve
 from batchtime.curve_draws import log_updates_of
 from batchtime.fit import fit_inverse_law
-from batchtime.law_draws import DRAWS, Posterior, knots_of, posterior, quasi_random
+from batchtime.law_draws import (
+    DRAWS,
+    TYPICAL_MISFIT,
+    TYPICAL_SCATTER,
+    Posterior,
+    knots_of,
+    posterior,
+    quasi_random,
+)
 from batchtime.likelihood import listed
 from batchtime.next_measurement import NextMeasurement, next_measurement
 from batchtime.records import Array, BatchtimeError, FitError, Interval, Observation, UpdateTiming, check
 from batchtime.scaling import FREE, Network, mean_of_slowest
-from batchtime.seconds import LARGE_MISS, Seconds, fit_seconds, measured_seconds
+from batchtime.seconds import Seconds, fit_seconds, measured_seconds
 from batchtime.update_time import BUSY
 
 LIMIT = 0.15
@@ -146,8 +154,8 @@ def recommend(
     """Return the batch size whose 95 % worst loss is least, with that loss, or why none is recommended.
 
     Args:
-        observations: Runs to the target, by one learner or several: updates do not depend on how many. By learning rate,
-            a learning rate is chosen as well.
+        observations: Runs to the target, by one learner or several: updates do not depend on how many. By learning
+            rate, a learning rate is chosen as well.
         timings: Updates of one learner.
         learners: That are to share each batch.
         max_batch_size: Of all learners together; what memory allows, say.
@@ -400,8 +408,8 @@ def _of_the_limits(
 def _of_the_runs(found: Posterior, observations: Sequence[Observation]) -> Iterator[str]:
     if found.means.typical:
         yield (
-            "There is one run at each batch size: they are taken to scatter by a typical 6 %, and their means to stand "
-            "a typical 4 % off the law; add seeds."
+            f"There is one run at each batch size: they are taken to scatter by a typical {_percent(TYPICAL_SCATTER)}, "
+            f"and their means to stand a typical {_percent(TYPICAL_MISFIT)} off the law; add seeds."
         )
     poles = found.weights.sum(axis=(0, 2))
     if len(poles) > 1 and poles[0] < 0.2:
@@ -438,10 +446,11 @@ def _of_rates(
         )
     drawn = _drawn_pairs(curve, seconds, learners=learners, network=network, bounds=bounds)
     advice = _advice(drawn, learners=learners, limit=limit)
+    largest = curve.law.largest_learning_rate
+    beyond = f"Learning rates above {largest:g}, the largest at which every seed reached the target, are not looked at."
     said = (
         *_of_the_timings(timings, seconds, _along(drawn, advice), advice, learners),
-        f"Learning rates above {curve.law.largest_learning_rate:g}, the largest at which every seed reached the target, "
-        "are not looked at.",
+        beyond,
         *curve.warnings,
     )
     return replace(advice, pilot_seconds=cost, warnings=(*advice.warnings, *said))
@@ -613,6 +622,3 @@ def _middle(logs: Array) -> tuple[float | None, Interval]:
     low, middle, high = np.quantile(logs, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), method="nearest")
     values = [float(np.exp(v)) if v < 700 else None for v in (low, middle, high)]
     return values[1], (values[0], values[2])
-
-
-__all__ = ["LARGE_MISS", "BestGuess", "Predicted", "Recommendation", "predict", "recommend"]

@@ -85,15 +85,12 @@ def recommendation_lines(one: Recommendation) -> list[str]:
         return [f"{learners}: refused. {' '.join(one.reasons)}{tail}"]
     rate = "" if one.learning_rate is None else f" at learning rate {one.learning_rate:.3g}"
     low, high = guess.within_5_percent
+    loss, cost = 100 * (one.regret or 0.0), one.pilot_seconds or 0.0
     lines = [
-        (
-            f"{learners}: batch size {one.batch_size}{rate}, at most {100 * (one.regret or 0.0):.2g} % slower than the best "
-            f"(95 %); {low:g} to {high:g} within 5 %"
-        ),
-        (
-            f"  {guess.predicted_seconds:.3g} s to the target (95 % interval {_ends(one.predicted_seconds_interval)}); the "
-            f"runs behind this cost {one.pilot_seconds or 0.0:.3g} s; optimum {_ends(one.interval)}"
-        ),
+        f"{learners}: batch size {one.batch_size}{rate}, at most {loss:.2g} % slower than the best (95 %)",
+        f"  {low:g} to {high:g} within 5 % of the least time; 95 % interval of the optimum {_ends(one.interval)}",
+        f"  {guess.predicted_seconds:.3g} s to the target (95 % interval {_ends(one.predicted_seconds_interval)})",
+        f"  the runs behind this cost {cost:.3g} s",
     ]
     return [*lines, *([] if one.next_measurement is None else [f"  {one.next_measurement.text()}"])]
 

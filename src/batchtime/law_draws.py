@@ -2,10 +2,11 @@
 
 log N(M) = level + log(1 + r / (M - M_0)) + misfit(M). The mean of each batch size is known to the scatter of its runs
 (shrunk to a typical scatter, which takes its place where there is one run at each). r lies on a grid from a hundredth
-of the least to a hundred times the largest batch size, every ratio as likely in logarithms; from four batch sizes on the
-law may have a pole M_0 below the smallest one. Means of real series stand off the law by some 5 % whatever is done:
-the misfit is two broken lines in log M with knots every factor of four and independent normal heights, whose size is
-drawn too. Given the runs, all of it is drawn exactly: the grid by its posterior, level and heights by their normal ones.
+of the least to a hundred times the largest batch size, every ratio as likely in logarithms; from four batch sizes on
+the law may have a pole M_0 below the smallest one. Means of real series stand off the law by some 5 % whatever is
+done: the misfit is two broken lines in log M with knots every factor of four and independent normal heights, whose
+size is drawn too. Given the runs, all of it is drawn exactly: the grid by its posterior, level and heights by their
+normal ones.
 
 Uniform numbers come from the fractional parts of n sqrt(p), p the primes (Richtmyer 1951): fixed, evenly spread, and
 one line in any language.

@@ -3,8 +3,8 @@
 At the timed sizes the seconds are their medians, known to 3 % each or to what their repeats tell. Between them they are
 a form's, raised or lowered to pass through the medians, or straight lines in logarithms: how the curve bends between
 two sizes is not known, so each draw takes another form. Forms are (fixed^p + (per example M)^p)^(1/p) with p = 1 (the
-sum), 1.5, 2, 4, 8 and infinite (the larger of the two), each with any break-even batch size fixed / per example, in proportion
-to how near they come to the medians. Beyond the timed sizes there are the forms alone.
+sum), 1.5, 2, 4, 8 and infinite (the larger of the two), each with any break-even batch size fixed / per example, in
+proportion to how near they come to the medians. Beyond the timed sizes there are the forms alone.
 """
 
 import math
@@ -23,7 +23,9 @@ BEND = 0.05
 POWERS = (1.0, 1.5, 2.0, 4.0, 8.0, math.inf)
 NAMES = {1.0: "sum", math.inf: "larger of the two"}
 BREAK_EVENS = 120
-"""How many break-even sizes are looked at, from a thousandth of the least timed one to a thousand times the largest."""
+"""How many break-even sizes are looked at, evenly in logarithms."""
+WIDEST = 100.0
+"""How far below the least and above the largest timed size they begin and end, as a factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class Seconds:
 
     def at(self, batch_size: float) -> float:
         """Return the seconds at a batch size, straight in logarithms between the medians, level beyond them."""
-        return float(np.exp(np.interp(math.log(batch_size), np.log(self.sizes), np.log(self.medians))))
+        return math.exp(float(np.interp(math.log(batch_size), np.log(self.sizes), np.log(self.medians))))
 
     @property
     def dimensions(self) -> int:
@@ -86,7 +88,7 @@ def _shape(break_even: Array, batch_sizes: Array, power: float) -> Array:
     """Return the log seconds of a form whose fixed cost is 1."""
     ratio = np.log(batch_sizes) - np.log(break_even)
     if math.isinf(power):
-        return np.maximum(ratio, 0.0)
+        return np.asarray(np.maximum(ratio, 0.0))
     return np.asarray(np.logaddexp(0.0, power * ratio) / power)
 
 
@@ -128,12 +130,12 @@ def measured_seconds(timings: Sequence[UpdateTiming]) -> Seconds:
     sizes = np.array(sorted(walls))
     medians = np.array([np.median(walls[size]) for size in sizes])
     errors = np.array([_error(np.array(walls[size])) for size in sizes])
-    break_evens = np.geomspace(sizes[0] / 1e3, sizes[-1] * 1e3, BREAK_EVENS)
+    break_evens = np.geomspace(sizes[0] / WIDEST, sizes[-1] * WIDEST, BREAK_EVENS)
     shapes = np.stack([_shape(break_evens[:, None], sizes, power) for power in POWERS])  # (F, G, K)
     off = np.log(medians) - shapes
     offsets = off - off.mean(axis=2, keepdims=True)
     told = np.exp(-0.5 * np.sum(offsets**2, axis=2) / BEND**2)  # (F, G)
-    forms = told.mean(axis=1)
+    forms = told.max(axis=1) / len(POWERS)
     # Lines pass through all medians, as many numbers as there are sizes: each beyond the first costs a factor of e.
     lines = math.exp(1 - len(sizes))
     weights = np.append(forms, lines) / (forms.sum() + lines)
@@ -217,7 +219,9 @@ def fit_seconds(timings: Sequence[UpdateTiming]) -> SecondsFit:
     for name, values in (("delta", delta), ("gamma", gamma)):
         order = np.argsort(values, axis=None)
         share = np.cumsum(weight.ravel()[order]) / weight.sum() if weight.sum() > 0 else np.linspace(0, 1, values.size)
+        reach = math.exp(1.96 * float(np.mean(found.errors)) / math.sqrt(len(found.sizes)))
         low, high = (float(values.ravel()[order][np.searchsorted(share, at)]) for at in (0.025, 0.975))
+        low, high = low / reach, high * reach
         # Forms at the ends of the search lack one of the two costs.
         lacking = float(weight[:, -6:].sum() if name == "gamma" else weight[:, :6].sum())
         intervals[name] = (None if lacking > 0.005 * weight.sum() else low, high)

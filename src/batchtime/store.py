@@ -339,8 +339,8 @@ def read_runs(path: Path) -> dict[float | None, list[Observation]]:
         found.setdefault(rate, []).append(_observation(row, place))
     if None in found and len(found) > 1:
         raise StoreError(
-            f"{path}: {len(found[None])} rows of {sum(map(len, found.values()))} have no learning_rate; give each row its "
-            "own, or none"
+            f"{path}: {len(found[None])} of {sum(map(len, found.values()))} rows have no learning_rate; give each row "
+            "its own, or none"
         )
     return found
 

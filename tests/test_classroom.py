@@ -24,6 +24,7 @@ from batchtime.runs.store import Store, Writer, read_observations, read_student,
 from .test_cli import complaint
 
 DESIGN = StudyDesign(seeds=12, batch_sizes=BATCH_SIZES)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def students(number: int, design: StudyDesign = DESIGN) -> list[StudentResult]:
@@ -41,7 +42,7 @@ def students(number: int, design: StudyDesign = DESIGN) -> list[StudentResult]:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def told(in_this_process: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
     """Return a data folder in which student 3 has been through the whole story."""
     folder = tmp_path_factory.mktemp("told")
     assert cli.main(["class", "--student", "3", "--data", str(folder), "--out", str(folder)]) == 0

@@ -24,7 +24,7 @@ MODULE = """
 import torch
 from torch import nn
 from batchtime.datasets import Examples
-from batchtime.records import Target
+from batchtime.runs.spec import Target
 from batchtime.workloads import Task
 
 def squares(outputs, targets):

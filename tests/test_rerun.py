@@ -40,7 +40,7 @@ out_dir: str = "nowhere"  # folder of figures
 ```
 
 ```{code-cell} ipython3
-from batchtime.records import Target
+from batchtime.runs.spec import Target
 Target(metric="error", value=learning_rate)
 (workload, batch_sizes, learning_rate, seeds, out_dir)
 ```
@@ -50,7 +50,7 @@ Formulas such as $N(M)$ are shown.
 DRAWING = """
 ```{code-cell} ipython3
 from matplotlib import pyplot as plt
-from batchtime import figures
+from batchtime.book import figures
 figure, axes = plt.subplots()
 axes.set(xlabel="x", ylabel="y")
 axes.plot([1, 2], [3, 4], label="points")

@@ -1,7 +1,6 @@
 """Data sets by name: from files, downloaded where they are missing, to tensors."""
 
 import contextlib
-import fcntl
 import math
 import os
 import warnings
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from batchtime.errors import DatasetError
+from batchtime.runs.locking import lock
 from batchtime.theory.problems import ANISOTROPIC_QUADRATIC, LEAST_SQUARES, NOISY_QUADRATIC
 
 
@@ -232,7 +232,7 @@ def alone(folder: Path) -> Iterator[None]:
             f"cannot use {folder}: {error.strerror}; set BATCHTIME_DATASETS to another folder"
         ) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock(descriptor, wait=True)
         yield
     finally:
         os.close(descriptor)

@@ -15,7 +15,8 @@ from batchtime.book.figures import note
 from batchtime.book.plots import COLOURS, FITTED, MARKS, PREDICTED, batch_size_axis, legend, panels, plain_log_axis
 from batchtime.book.tables import number_text, table
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import LawFit, MeanUpdates, fit_inverse_law, mean_updates
+from batchtime.fit.inverse_law import LawFit, fit_inverse_law
+from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.laws.quantity import Array, Interval
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.catalogue import EXPERIMENTS

@@ -24,7 +24,6 @@ from tests.pages import pages_of
 
 Facts = dict[str, Any]
 CHEAP = ("four-tasks", "clock-mnist-lenet")
-AT_RANDOM = 2
 KINDS = ("svg", "csv", "json")
 
 
@@ -169,13 +168,14 @@ def number(cell: str) -> float | str:
         return cell
 
 
+@pytest.mark.parametrize(("cheap", "at_random"), [(1, 0), pytest.param(2, 2, marks=pytest.mark.full)])
 def test_the_command_at_a_figure_makes_it_again(
-    root: Path, site: Path, published: dict[str, Facts], tmp_path: Path
+    root: Path, site: Path, published: dict[str, Facts], tmp_path: Path, cheap: int, at_random: int
 ) -> None:
     """Cheap figures, and some at random; BATCHTIME_SAMPLE repeats a choice."""
     seed = int(os.environ.get("BATCHTIME_SAMPLE") or np.random.default_rng().integers(10**6))
-    drawn = np.random.default_rng(seed).choice(sorted(published), AT_RANDOM, replace=False)
-    chosen = {*CHEAP, *map(str, drawn)}
+    drawn = np.random.default_rng(seed).choice(sorted(published), at_random, replace=False)
+    chosen = {*CHEAP[:cheap], *map(str, drawn)}
     sys.stdout.write(f"BATCHTIME_SAMPLE={seed}: {', '.join(sorted(chosen))}\n")
     commands = {}
     for _, control, image in controls(site):

@@ -31,18 +31,32 @@ RUNS = "batch_size,updates\n8,1420\n8,1310\n8,1380\n64,850\n64,810\n64,830\n512,
 FITTED = "9 runs at 3 batch sizes"
 
 
-@pytest.fixture
-def page(browser: Browser, site: Path) -> Iterator[Page]:
-    """Open the calculator from its file, without a network."""
-    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+DESK = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
+    """Return a window without a network, and what its page complains about."""
+    context = browser.new_context(offline=True, viewport=DESK)  # type: ignore[arg-type]
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda line: complaints.append(line.text) if line.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: None if request.url.startswith("file:") else complaints.append(request.url))
+    yield page, complaints
+    context.close()
+
+
+@pytest.fixture
+def page(window: tuple[Page, list[str]], site: Path) -> Iterator[Page]:
+    """Open the calculator anew from its file; it keeps nothing but what its address says."""
+    page, complaints = window
+    page.set_viewport_size(DESK)  # type: ignore[arg-type]
+    page.emulate_media(media="screen")
+    page.goto("about:blank")
+    complaints.clear()
     show(page, (site / "calculator.html").as_uri())
     yield page
-    context.close()
     assert complaints == []
 
 

@@ -495,7 +495,7 @@ def test_runs_by_the_clock_are_held_against_the_prediction(
 ) -> None:
     monkeypatch.setattr("batchtime.train.timing.time_updates", lambda *_, **__: timing_of(1.0))
     data = ("--data", str(tmp_path))
-    answer(capsys, "sweep", "digits-mlp", "--seeds", "3", *data)
+    answer(capsys, "sweep", "digits-mlp", "--seeds", "3", "--batch-sizes", "[4, 16, 64, 256]", *data)
     answer(capsys, "time", "digits-mlp", *data)
     found = answer(capsys, "clock", "digits-mlp", "--seeds", "2", "--allow-busy", *data)
     sizes = found["batch_sizes"]

@@ -170,7 +170,7 @@ def number(cell: str) -> float | str:
 
 @pytest.mark.parametrize(("cheap", "at_random"), [(1, 0), pytest.param(2, 2, marks=pytest.mark.full)])
 def test_the_command_at_a_figure_makes_it_again(
-    root: Path, site: Path, published: dict[str, Facts], tmp_path: Path, cheap: int, at_random: int
+    root: Path, site: Path, published: dict[str, Facts], tmp_path: Path, *, cheap: int, at_random: int
 ) -> None:
     """Cheap figures, and some at random; BATCHTIME_SAMPLE repeats a choice."""
     seed = int(os.environ.get("BATCHTIME_SAMPLE") or np.random.default_rng().integers(10**6))

@@ -202,7 +202,8 @@ def drawn(seed: int) -> list[tuple[float, float]]:
 
 TABLES = {
     **{name: name for name in (*(task.name for task in tasks().values()), "digits-mlp")},
-    "random": range(60),
+    "random": range(12),
+    "more of random": range(12, 60),
     "every run at a batch size the same": [(8.0, 900.0)] * 3 + [(64.0, 500.0)] * 3 + [(512.0, 480.0)] * 3,
     "two runs": [(8.0, 900.0), (64.0, 500.0)],
     "on a law": [(float(m), 300 + 4000 / m) for m in (2, 8, 32, 128) for _ in range(2)],
@@ -210,7 +211,13 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("source", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(source, id=name, marks=pytest.mark.full if name.startswith("more") else ())
+        for name, source in TABLES.items()
+    ],
+)
 def test_the_fit_and_its_intervals_are_those_of_the_package(
     page: Page, source: str | range | list[tuple[float, float]]
 ) -> None:

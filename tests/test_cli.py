@@ -508,11 +508,15 @@ def test_runs_by_the_clock_are_held_against_the_prediction(
     assert not swept & {run.seed for run in Store(tmp_path).timed_runs("digits-mlp", own=True)}
 
 
-def test_learners_and_noise_are_measured_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = ("--data", str(tmp_path))
-    found = answer(capsys, "learners", "digits-mlp", "--batch-sizes", "[8, 64]", "--repeats", "2", *data)
-    assert found["learners"] == 2
+@pytest.mark.parametrize("learners", [1, pytest.param(2, marks=pytest.mark.full)])
+def test_learners_are_measured_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str], learners: int) -> None:
+    given = ["--learners", str(learners), "--batch-sizes", "[8, 64]", "--repeats", "2", "--data", str(tmp_path)]
+    assert answer(capsys, "learners", "digits-mlp", *given)["learners"] == learners
     assert len(Store(tmp_path).learners("digits-mlp", own=True)) == 1
+
+
+def test_noise_is_measured_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ("--data", str(tmp_path))
     found = answer(capsys, "noise", "digits-mlp", "--seeds", "1", "--examples", "64", *data)
     assert len(Store(tmp_path).noise("digits-mlp")) == 1
     assert found["updates"] == list(Store(tmp_path).noise("digits-mlp")[0].updates)

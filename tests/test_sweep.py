@@ -157,7 +157,9 @@ def wait_for_runs(data: Path, count: int) -> None:
     pytest.fail(f"{path} did not get {count} runs in a minute")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full), signal.SIGKILL]
+)
 def test_a_sweep_that_is_stopped_goes_on_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path)
     wait_for_runs(tmp_path, 3)

@@ -181,15 +181,20 @@ def test_the_law_of_a_class_is_found_and_its_interval_covers(classes: int, least
     assert held >= least  # 19 are expected of 20, with a standard deviation of 1
 
 
-def test_the_interval_of_independent_runs_narrows_by_the_root_of_the_students() -> None:
-    factors = [pool(students(number)).narrowing("critical_batch_size") for number in range(8)]
+CLASSES = pytest.mark.parametrize("classes", [4, pytest.param(8, marks=pytest.mark.full)])
+
+
+@CLASSES
+def test_the_interval_of_independent_runs_narrows_by_the_root_of_the_students(classes: int) -> None:
+    factors = [pool(students(number)).narrowing("critical_batch_size") for number in range(classes)]
     assert None not in factors
     assert np.median([factor for factor in factors if factor]) == pytest.approx(np.sqrt(12), rel=0.25)
 
 
-def test_students_who_go_together_gain_less_for_one_alone_cannot_see_it() -> None:
+@CLASSES
+def test_students_who_go_together_gain_less_for_one_alone_cannot_see_it(classes: int) -> None:
     alike = replace(DESIGN, correlation=0.9)
-    fits = [pool(students(number, alike)) for number in range(8)]
+    fits = [pool(students(number, alike)) for number in range(classes)]
     factors = [fit.narrowing("n_inf") or 0.0 for fit in fits]
     assert np.median(factors) < 0.6 * np.sqrt(12)
     assert np.mean([fit.holding("n_inf") / 12 for fit in fits]) < 0.8  # where 95 % are promised

@@ -46,6 +46,9 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
         "name", metavar="NAME", nargs="?", help="a name that `batchtime workloads` lists, or one's own MODULE:FUNCTION"
     )
     sweep.add_argument("--all", action="store_true", help="every published sweep, one after the other")
+    sweep.add_argument(
+        "--sealed", action="store_true", help="the runs that wait for their predictions alone; commit these first"
+    )
     sweep.add_argument("--plan", action="store_true", help="train nothing: print what it is expected to cost")
     sweep.add_argument("--workers", type=count, metavar="N", help="processes (default: one a processor)")
     sweep.add_argument(
@@ -102,6 +105,9 @@ def _sweep(options: argparse.Namespace) -> Result:
         options.workers = 1  # here; on a cluster a worker takes as many runs as it offers slots
     store = store_of(options)
     chosen = [changed(options, name) for name in (store.published() if options.all else [options.name])]
+    if options.all:  # what is sealed until it is predicted is asked for by name
+        chosen = [one for one in chosen if set(one.fitted + one.left_out) or not one.sealed_until_predicted]
+    chosen = [one.part(sealed=options.sealed) for one in chosen]
     if options.plan:
         return _plan(chosen, store) if options.precision is None else _plan_precisely(chosen, store, options.precision)
     with (

@@ -123,7 +123,7 @@ def read_catalogue(text: str) -> dict[str, Experiment]:
     return found
 
 
-_OF_ONE_SWEEP = ("sealed", "left_out")
+_OF_ONE_SWEEP = ("sealed", "left_out", "costly")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +140,13 @@ class _Entry:
     grid: EvaluationGrid = EvaluationGrid()
     optimizer: Optimizer = Optimizer()
     sampling: Sampling = "with replacement"
+    max_examples: int | None = None
     sealed: tuple[int, ...] = ()
     left_out: tuple[int, ...] = ()
+    costly: tuple[int, ...] = ()
     description: str = ""
+    sealed_until_predicted: bool = False
+    unfinished: bool = False
     base: str | None = None
 
 
@@ -152,6 +156,7 @@ def _experiment(name: str, entry: _Entry) -> Experiment:
         workload=Workload(name=entry.base or name, dataset=entry.dataset, model=entry.model, target=entry.target),
         learning_rate=rate if isinstance(rate, LearningRate) else LearningRate(maximum=rate),
         max_updates=entry.max_updates,
+        max_examples=entry.max_examples,
         grid=entry.grid,
         optimizer=entry.optimizer,
         sampling=entry.sampling,
@@ -160,11 +165,15 @@ def _experiment(name: str, entry: _Entry) -> Experiment:
         name=name,
         summary=entry.summary,
         description=entry.description.strip(),
-        sweep=SweepSpec(setting=setting, batch_sizes=entry.batch_sizes, seeds=tuple(range(entry.seeds))),
+        sweep=SweepSpec(
+            setting=setting, batch_sizes=entry.batch_sizes, seeds=tuple(range(entry.seeds)), costly=entry.costly
+        ),
         n_examples=entry.n_examples,
         sealed=entry.sealed,
         left_out=entry.left_out,
         variant_of=entry.base,
+        sealed_until_predicted=entry.sealed_until_predicted,
+        unfinished=entry.unfinished,
     )
 
 

@@ -16,6 +16,7 @@ from batchtime.runs.store import Store
 from batchtime.train.own import own_experiment
 
 REGRESSION = "batchtime.train.samples:regression"
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def test_a_pilot_is_two_ends_and_a_middle_with_three_seeds() -> None:

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup
 
 from batchtime.theory.margins import CASE, MARGINS
+from tests.pages import parsed
 
 HERE = Path(__file__)
 CHAPTER = HERE.parents[2] / "book" / "bound"
@@ -44,10 +44,10 @@ def test_every_margin_is_one_of_an_equation() -> None:
 @pytest.mark.parametrize("label", labels())
 def test_each_rendered_equation_links_to_the_source_of_its_test(site: Path, label: str) -> None:
     test = f"test_{label.replace('-', '_')}"
-    source = BeautifulSoup((site / "bound" / "executed.html").read_text(encoding="utf-8"), "html.parser")
+    source = parsed(site / "bound" / "executed.html")
     assert source.find(id=test.replace("_", "-")) is not None
     assert f"def {test}(" in source.text
-    pages = [BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in (site / "bound").glob("*.html")]
+    pages = [parsed(path) for path in (site / "bound").glob("*.html")]
     links = [link for page in pages for link in page.select("p.executed a") if link.text.endswith(f"::{test}")]
     assert [str(link["href"]) for link in links] == [f"executed.html#{test.replace('_', '-')}"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq, least_squares
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from batchtime.errors import FitError
 from batchtime.fit.likelihood import listed
@@ -222,7 +222,7 @@ def fit_curve(runs: Mapping[float, Sequence[Observation]] | Sequence[Cell], *, o
         intervals=_intervals(data, tried, freedom),
         rms=float(np.sqrt(np.mean(residual**2))),
         misfit=misfit,
-        lack_of_fit=float(chi2.sf(plain, freedom)) if all(one.error is not None for one in used) else None,
+        lack_of_fit=float(chdtrc(freedom, plain)) if all(one.error is not None for one in used) else None,
         left_out=_left_out(used),
         rivals=_rivals(data, residual, len(parameters)),
         cells=used,

@@ -29,12 +29,13 @@ def by_learning_rate(runs: pd.DataFrame) -> advice.Runs:
         raise FitError(
             f"the frame of runs lacks {', '.join(needed)}; it has the columns {', '.join(map(str, runs.columns))}"
         )
-    rates = runs["learning_rate"] if "learning_rate" in runs else pd.Series(pd.NA, index=runs.index)
-    missing = int(rates.isna().sum())
-    if 0 < missing < len(runs):
+    if "learning_rate" not in runs or runs["learning_rate"].isna().all():
+        return observations_of(runs)
+    missing = int(runs["learning_rate"].isna().sum())
+    if missing > 0:
         raise FitError(f"{missing} of {len(runs)} runs have no learning_rate; give each its own, or none")
     several: dict[float, list[Observation]] = {
-        float(str(rate)): observations_of(some) for rate, some in runs.groupby(rates.astype(float))
+        float(str(rate)): observations_of(some) for rate, some in runs.groupby("learning_rate")
     }
     return several if len(several) > 1 else observations_of(runs)
 

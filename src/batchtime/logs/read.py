@@ -76,7 +76,7 @@ def read_logs(
         ParameterError: If the target is no number, or `hold` is less than 1.
 
     Example:
-        >>> read_logs("logs", metric="val_loss", at_most=0.3, batch_size_from=r"bs(\d+)").runs
+        >>> read_logs("logs", metric="val_loss", at_most=0.3, batch_size_from=r"bs(\d+)").runs  # doctest: +SKIP
     """
     for name, value in (("--examples", examples), ("--batches-per-update", batches_per_update)):
         check(value is None or value >= 1, name=name, value=value, allowed="a whole number, at least 1")

@@ -106,7 +106,8 @@ def read_runs(paths: Paths, *, examples: int | None = None, decimal: str | None 
         LogError: If a file or a cell cannot be used; the message names the line, the column and the value.
 
     Example:
-        >>> read_runs("runs.csv").groupby("batch_size")["updates"].mean()
+        >>> read_runs("runs.csv").groupby("batch_size")["updates"].mean().loc[16.0].item()
+        400.0
     """
     tables = [_table(Path(path), RUNS, ("batch_size", "updates"), decimal, epochs=True) for path in _several(paths)]
     return _together([_runs(table, examples) for table in tables], tables)
@@ -131,7 +132,8 @@ def read_timings(paths: Paths, *, decimal: str | None = None) -> pd.DataFrame:
         LogError: If a file or a cell cannot be used; the message names the line, the column and the value.
 
     Example:
-        >>> read_timings("timing.csv").groupby("batch_size")["seconds"].median()
+        >>> read_timings("timing.csv").groupby("batch_size")["seconds"].median().loc[256].item()
+        0.00612
     """
     tables = [_table(Path(path), TIMINGS, ("batch_size", "seconds"), decimal) for path in _several(paths)]
     return _together([_timings(table) for table in tables], tables)

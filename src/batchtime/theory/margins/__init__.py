@@ -7,7 +7,7 @@ exactly where that can be done, and otherwise as a mean over simulated runs, wit
 from collections.abc import Callable
 
 from batchtime.theory.bounds import Constants
-from batchtime.theory.margins import assumptions, necessary, sufficient
+from batchtime.theory.margins import assumptions, exact, necessary, sufficient
 from batchtime.theory.margins.sides import Case, Margin
 from batchtime.theory.margins.toys import RUNS, Toy, huber, long_valley, quadratic, round_bowl, wavy
 
@@ -36,6 +36,11 @@ MARGINS: dict[str, Callable[[Case], list[Margin]]] = {
     "one-step": sufficient.one_step,
     "averaged-step": sufficient.averaged_step,
     "averaged": sufficient.averaged,
+    "weighted-step": sufficient.weighted_step,
+    "weighted": sufficient.weighted,
+    "weighted-law": sufficient.weighted_law,
+    "rest": sufficient.rest,
+    "critical-below-pole": sufficient.critical_below_pole,
     "last-step": sufficient.last_step,
     "last": sufficient.last,
     "harmonic-noise": sufficient.harmonic_noise,
@@ -50,6 +55,16 @@ MARGINS: dict[str, Callable[[Case], list[Margin]]] = {
     "step-needed": necessary.step_needed,
     "updates-needed": necessary.updates_needed,
     "needed-law": necessary.needed_law,
+    "any-method-quiet": exact.any_method_quiet,
+    "any-method-updates": exact.any_method_updates,
+    "any-method": exact.any_method_sum,
+    "spectrum-worst": exact.spectrum_worst,
+    "spectrum-count": exact.spectrum_count,
+    "spectrum-best": exact.spectrum_best,
+    "curve-quadratic": exact.curve_quadratic,
+    "curve-constant": exact.curve_constant,
+    "curve-capped": exact.curve_capped,
+    "no-pilot": exact.no_pilot,
     "passage": necessary.passage,
 }
 """For each inequality of the chapter both sides on a tight problem, then on a loose one."""

@@ -35,15 +35,22 @@ class Toy:
         deviation = math.sqrt(self.constants.noise_variance / (batch_size * points.shape[1]))
         return self.gradient(points) + deviation * generator.standard_normal(points.shape)
 
-    def iterates(self, updates: int, rate: float, batch_size: float) -> tuple[Array, Array]:
-        """Return x_N and the mean of x_1 ... x_N of independent runs, each of shape (RUNS, d)."""
+    def iterates(self, updates: int, rate: float, batch_size: float, *, forget: float = 0.0) -> tuple[Array, Array]:
+        """Return x_N and an average of x_1 ... x_N of independent runs, each of shape (RUNS, d).
+
+        Args:
+            updates: N.
+            rate: Step size.
+            batch_size: M.
+            forget: Each iterate weighs 1 / (1 - forget) times as much as the one before it; 0 for the plain mean.
+        """
         generator = np.random.default_rng(0)
         points = np.tile(self.start, (RUNS, 1))
-        total = np.zeros_like(points)
+        total, weight = np.zeros_like(points), 0.0
         for _ in range(updates):
             points = points - rate * self.batch(points, batch_size, generator)
-            total += points
-        return points, total / max(updates, 1)
+            total, weight = (1 - forget) * total + points, (1 - forget) * weight + 1
+        return points, total / max(weight, 1)
 
 
 def _started(constants: Constants, start: float, curvature: float) -> Constants:
@@ -89,6 +96,19 @@ def huber(constants: Constants, slope: float) -> Toy:
         gradient=lambda x: np.clip(constants.smoothness * x, -slope, slope),
         start=np.array([constants.distance], dtype=np.float64),
         constants=constants,
+    )
+
+
+def sloping(constants: Constants, slope: float) -> Toy:
+    """Return mu x^2 / 2 and a slope that is constant but near 0, where the curvature is L."""
+    c = constants
+    inner = huber(replace(c, smoothness=c.smoothness - c.curvature), slope)
+    return Toy(
+        name="mu x^2 / 2 and a constant slope",
+        value=lambda x: inner.value(x) + c.curvature / 2 * (x**2).sum(axis=1),
+        gradient=lambda x: inner.gradient(x) + c.curvature * x,
+        start=inner.start,
+        constants=c,
     )
 
 

@@ -166,7 +166,7 @@ def relative_error(curve: Curve, seen: Sequence[Point]) -> float:
 
 def worst_error(curve: Curve, seen: Sequence[Point]) -> float:
     """Return the largest relative error of a curve at some points, whatever its sign."""
-    return max(abs(curve.distance(point.tau) / point.distance - 1) for point in seen)
+    return max(abs(float(curve.distance(point.tau)) / point.distance - 1) for point in seen)
 
 
 def equal_temperatures(seen: Sequence[Point], least: int = 3) -> dict[float, list[Point]]:

@@ -72,8 +72,15 @@ def latex(label: str) -> str:
 def agrees(label: str, text: str, setting: Setting) -> bool:
     """Return whether all that an equation states is so, for what the code has for its names."""
     values = setting.names() | SHOWN[label](setting)
+
+    def side(latex: str) -> float:
+        try:
+            return float(values["="]) if latex == "=" else evaluate(latex, values)  # type: ignore[arg-type]
+        except ValueError:  # a logarithm of what has none
+            return math.nan
+
     for relation in relations(text):
-        left, right = (float(values["="]) if side == "=" else evaluate(side, values) for side in relation.sides())  # type: ignore[arg-type]
+        left, right = side(relation.left), side(relation.right)
         equal = math.isclose(left, right, rel_tol=1e-6)
         ordered = left < right if relation.sign in {"<", r"\le"} else left > right
         if not (equal or (ordered and relation.sign != "=" and label not in SHARP)):

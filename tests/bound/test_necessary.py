@@ -6,8 +6,11 @@ from dataclasses import replace
 import pytest
 import sympy
 
+from batchtime.errors import ParameterError
 from batchtime.theory.bounds import LastIterate, examples_needed, necessary
 from batchtime.theory.margins import CASE, MARGINS
+from batchtime.theory.quadratics import any_method
+from batchtime.theory.weighted import WeightedAverage
 
 
 def test_posterior() -> None:
@@ -58,6 +61,45 @@ def test_examples_needed() -> None:
     assert examples_needed(CASE.constants) == pytest.approx(100 * (1 / 0.01 - math.pi**2 / 0.5))
     # Near the start nothing is claimed.
     assert examples_needed(replace(CASE.constants, gap=0.1)) == 0
+
+
+def test_any_method_quiet() -> None:
+    tight, loose = MARGINS["any-method-quiet"](CASE)
+    assert tight.holds
+    assert tight.used > 0.95
+    assert loose.holds
+    assert loose.used < 0.5
+    # The infinite chain, (L - mu) / 4 (2 x_i - x_(i-1) - x_(i+1)) + mu x_i = 0, is solved by powers of rho.
+    root = sympy.symbols("root", positive=True)  # of L / mu, with mu = 1
+    rho = (root - 1) / (root + 1)
+    assert sympy.simplify((root**2 - 1) / 4 * (2 - 1 / rho - rho) + 1) == 0
+
+
+def test_any_method_updates() -> None:
+    tight, loose = MARGINS["any-method-updates"](CASE)
+    assert tight.holds
+    assert tight.used > 0.99
+    assert loose.holds
+    assert loose.used < 0.6
+    # ln(1 + y) <= y at y = 2 / (root - 1): both are 0 at 0, and the difference rises.
+    y, root = sympy.symbols("y root", positive=True)
+    assert sympy.simplify(sympy.diff(y - sympy.log(1 + y), y) - y / (1 + y)) == 0
+    assert sympy.simplify(1 + 2 / (root - 1) - (root + 1) / (root - 1)) == 0
+
+
+def test_any_method() -> None:
+    tight, loose = MARGINS["any-method"](CASE)
+    assert tight.holds
+    assert tight.used == pytest.approx(1)
+    assert loose.holds
+    assert loose.used < 0.6
+    c = CASE.constants
+    law, enough = any_method(c), WeightedAverage(constants=c).harmonic()[1]
+    assert law.alpha == examples_needed(c)
+    for size in (1, 100, 10_000, 1_000_000):
+        assert max(law.n_inf, law.alpha / size) < enough.updates(size)
+    with pytest.raises(ParameterError, match=r"gap = 0\.1"):
+        any_method(replace(c, gap=0.1))
 
 
 def test_step_needed() -> None:

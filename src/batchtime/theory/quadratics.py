@@ -6,6 +6,7 @@ The names in backquotes are labels of equations on the page "Quadratics, exactly
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
 from batchtime.errors import check
@@ -121,6 +122,32 @@ class Quadratics:
         allowed = f"more than 0 and at most 2 / (L + mu) = {self.largest_rate:g}"
         check(0 < rate <= self.largest_rate * (1 + 1e-12), name="learning_rate", value=rate, allowed=allowed)
         return rate
+
+
+def simulated_updates(
+    constants: Constants, *, batch_size: float, rate: float, runs: int = 2000, most_updates: int = 20_000
+) -> float:
+    """Return the updates after which the mean gap over simulated runs of the worst quadratic is at the target.
+
+    The quadratic has two coordinates: one of curvature mu that holds the start, and one of curvature L with all the
+    noise, which is Gaussian.
+
+    Args:
+        constants: The family.
+        batch_size: M.
+        rate: eta.
+        runs: That the mean is over.
+        most_updates: Infinity is returned where the mean gap is not at the target by then.
+    """
+    c, generator = constants, np.random.default_rng(0)
+    flat, steep = math.sqrt(2 * c.start / c.curvature), np.zeros(runs)
+    deviation = rate * math.sqrt(c.noise_variance / batch_size)
+    for update in range(1, most_updates + 1):
+        flat *= 1 - rate * c.curvature
+        steep = (1 - rate * c.smoothness) * steep + deviation * generator.standard_normal(runs)
+        if c.curvature / 2 * flat**2 + c.smoothness / 2 * float(np.mean(steep**2)) <= c.gap:
+            return float(update)
+    return math.inf
 
 
 def any_method(constants: Constants) -> InverseLaw:

@@ -155,8 +155,8 @@ def _weighted_run(toy: Toy, rate: float, batch_size: float) -> Margin:
 def weighted_law(case: Case) -> list[Margin]:
     """Compare the mean gap of the weighted average after the certified updates of the capped step with the target.
 
-    First on a slope without noise, with so little curvature that the run is a short one; half of the target stays unused
-    there, as it is kept for the noise.
+    First on a slope without noise, with so little curvature that the run is a short one; half of the target, which is
+    kept for the noise, stays unused there.
     """
 
     def margin(toy: Toy) -> Margin:

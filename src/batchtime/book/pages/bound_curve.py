@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from batchtime.errors import FitError
 from batchtime.fit.inverse_law import LawFit, MeanUpdates, mean_updates
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.quantity import Array, Scalars
+from batchtime.laws.time import UpdateTime
 from batchtime.runs.catalogue import experiment
 from batchtime.runs.store import Store
 from batchtime.theory.curve import FirstOrder
@@ -214,13 +216,52 @@ def draw(axes: Axes, seen: Sequence[Point], curve: Curve, *, name: str) -> None:
         axes.plot(
             [p.tau for p in here], [p.distance for p in here], mark, color=colour, markersize=5, label=f"eta = {rate:g}"
         )
-    tau = np.geomspace(min(point.tau for point in seen), 0.98 * curve.pole, 200)
+    hottest = max(point.tau for point in seen)
+    tau = np.geomspace(min(point.tau for point in seen), min(1.3 * hottest, 0.98 * curve.pole), 200)
     axes.plot(tau, curve.distance(tau), color="black", linewidth=1, label="one curve")
     axes.set_xscale("log")
     axes.set_xlabel("eta / M")
     axes.set_title(name, loc="left")
     plain_log_axis(axes, "eta N")
     legend(axes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimum:
+    """The batch size of least time at one step size.
+
+    Args:
+        rate: eta.
+        best_run: Of the batch sizes run, that of least mean updates times t(M).
+        seconds: That time.
+        predicted: By `curve-optimum`, from the A and alpha of one curve.
+    """
+
+    rate: float
+    best_run: float
+    seconds: float
+    predicted: float
+
+
+def optima(seen: Sequence[Point], curve: Curve, time: UpdateTime) -> list[Optimum]:
+    """Return the optimum at each step size, of the runs and as one curve predicts it."""
+    found = []
+    for rate in step_sizes(seen):
+        seconds = {p.batch_size: p.updates * float(time.seconds(p.batch_size)) for p in seen if p.rate == rate}
+        best, least = min(seconds.items(), key=itemgetter(1))
+        predicted = curve.first.best_batch_size(
+            rate=rate, fixed=time.fixed_seconds, per_example=time.seconds_per_example
+        )
+        found.append(Optimum(rate=rate, best_run=best, seconds=least, predicted=predicted))
+    return found
+
+
+def optima_table(found: Sequence[Optimum]) -> HTML:
+    """Return the optima as a table."""
+    return table(
+        ["step size", "best batch size run", "seconds", "predicted, root of the step size"],
+        [(f"{one.rate:g}", f"{one.best_run:g}", f"{one.seconds:.2f}", number_text(one.predicted)) for one in found],
+    )
 
 
 def silent_table(tasks: Mapping[str, Sequence[Sweep]]) -> HTML:

@@ -256,6 +256,11 @@ def optima(seen: Sequence[Point], curve: Curve, time: UpdateTime) -> list[Optimu
     return found
 
 
+def optima_text(found: Sequence[Optimum]) -> tuple[str, str]:
+    """Return the best batch sizes run, and those predicted, as a reader lists them."""
+    return ", ".join(f"{one.best_run:g}" for one in found), ", ".join(number_text(one.predicted, 2) for one in found)
+
+
 def optima_table(found: Sequence[Optimum]) -> HTML:
     """Return the optima as a table."""
     return table(

@@ -60,6 +60,7 @@ def relations(latex: str) -> list[Relation]:
         found += [
             Relation(left=a.strip(), sign=sign, right=b.strip())
             for a, sign, b in zip(sides, signs, sides[1:], strict=False)
+            if r"\dots" not in b  # the first terms of a series
         ]
     return found
 

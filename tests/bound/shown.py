@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from scipy.special import gamma, gammainc, gammaincc
+
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.updates import InverseLaw
 from batchtime.theory.bounds import (
@@ -22,7 +24,7 @@ from batchtime.theory.bounds import (
 from batchtime.theory.curve import FirstOrder, QuadraticCurve, clock
 from batchtime.theory.problems import GaussianLeastSquares, NoisyQuadratic
 from batchtime.theory.quadratics import Quadratics, any_method
-from batchtime.theory.weighted import WeightedAverage, floor_at_rest
+from batchtime.theory.weighted import WeightedAverage, bent_floor, floor_at_rest
 from tests.latex import Value
 
 Names = dict[str, Value]
@@ -143,6 +145,12 @@ def _gaussian_step(s: Setting) -> Names:
     return {r"\kept": problem.left(s.size, s.rate), "d": 8.0}
 
 
+def _gaussian_count(s: Setting) -> Names:
+    start = 1.0
+    problem = GaussianLeastSquares(dimension=8, examples=64, distance=math.sqrt(2 * start), gap=s.constants.gap)
+    return {"N": lambda size: problem.updates(size, problem.best_rate), "q": s.constants.gap / start, "d": 8.0}
+
+
 def _without_replacement(s: Setting) -> Names:
     law = InverseLaw(n_inf=50, alpha=3000)
     return _law(law) | {"n": 7000.0, "code": without_replacement(law, 7000).updates(s.size)}
@@ -163,6 +171,18 @@ def _weighted_law(s: Setting) -> Names:
 
 def _rest(s: Setting) -> Names:
     return {r"\gap": floor_at_rest(s.constants, s.size, s.rate)}
+
+
+def _pl_floor(s: Setting) -> Names:
+    c = s.constants
+    temperature = s.rate * c.noise_variance / (2 * s.size)
+    return {
+        r"\gap": temperature * bent_floor(c.smoothness / c.curvature, 1.5),
+        "T": temperature,
+        "u": 1.5,
+        r"\gamma": lambda a, u: float(gamma(a) * gammainc(a, u)),
+        r"\Gamma": lambda a, u: float(gamma(a) * gammaincc(a, u)),
+    }
 
 
 def _spectrum_worst(s: Setting) -> Names:
@@ -358,11 +378,13 @@ SHOWN: dict[str, Callable[[Setting], Names]] = {
     "best-between": _best_between,
     "interpolation-count": _interpolation,
     "gaussian-step": _gaussian_step,
+    "gaussian-count": _gaussian_count,
     "without-replacement-law": _without_replacement,
     "weighted": _weighted,
     "weighted-count": _weighted_count,
     "weighted-law": _weighted_law,
     "rest": _rest,
+    "pl-floor": _pl_floor,
     "spectrum-worst": _spectrum_worst,
     "spectrum-count": _spectrum_count,
     "spectrum-best": _spectrum_best,

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import sympy
 
@@ -10,7 +11,7 @@ from batchtime.errors import ParameterError
 from batchtime.theory.bounds import LastIterate, examples_needed, necessary
 from batchtime.theory.margins import CASE, MARGINS
 from batchtime.theory.quadratics import any_method
-from batchtime.theory.weighted import WeightedAverage
+from batchtime.theory.weighted import WeightedAverage, bent_floor
 
 
 def test_posterior() -> None:
@@ -115,6 +116,41 @@ def test_step_needed() -> None:
     exact = smoothness * eta * sigma2 / (2 * smoothness * (2 - eta * smoothness) * m)
     assert sympy.simplify(exact - floor) == 0
     assert sympy.simplify(sympy.diff(floor, eta) - sigma2 / (m * (2 - eta * smoothness) ** 2)) == 0
+
+
+@pytest.mark.parametrize(("condition", "height"), [(100.0, 1.3), (4.0, 0.5)])
+def test_pl_floor(condition: float, height: float) -> None:
+    # By quadrature over x, with T = L = 1: a wall of curvature L up to the edge, one of curvature mu beyond it.
+    mu, edge = 1 / condition, math.sqrt(2 * height)
+    shift = math.sqrt(2 * height / mu) - edge
+    x = np.linspace(0, 60 * math.sqrt(condition), 2_000_001)
+    f = np.where(x < edge, x**2 / 2, mu / 2 * (x + shift) ** 2)
+    density = np.exp(-f)
+    assert bent_floor(condition, height) == pytest.approx(float((f * density).sum() / density.sum()), rel=1e-3)
+    # PL with mu, and below the upper parabola with L, at a thousand pairs of points on both sides.
+    slope = np.where(x < edge, x, mu * (x + shift))
+    assert (2 * mu * f <= slope**2 * (1 + 1e-12)).all()
+    picked = np.random.default_rng(0).integers(0, 60_000, (2, 1000))
+    for sign in (1, -1):
+        here, there = x[picked[0]], sign * x[picked[1]]
+        above = f[picked[1]] - f[picked[0]] - slope[picked[0]] * (there - here)
+        assert (above <= (there - here) ** 2 / 2 + 1e-9).all()
+    # SGD itself, at a short step.
+    rate, generator, points, total = 0.02, np.random.default_rng(0), np.zeros(2000), []
+    scale = math.sqrt(rate / 2)  # the unit of x, for sigma = M = 1
+    for update in range(8000 if condition == 100 else 0):
+        size = np.abs(points) / scale
+        pull = np.where(size < edge, size, mu * (size + shift)) * np.sign(points) * scale
+        points = points - rate * pull + rate * generator.standard_normal(2000)
+        if update >= 4000 and update % 50 == 0:
+            size = np.abs(points) / scale
+            total.append(float(np.where(size < edge, size**2 / 2, mu / 2 * (size + shift) ** 2).mean()))
+    assert not total or float(np.mean(total)) == pytest.approx(bent_floor(condition, height), rel=0.05)
+    # More than any convex function at rest, and growing as a logarithm.
+    most = [max(bent_floor(k, u) for u in np.linspace(0.1, 12, 500)) for k in (1e2, 1e4, 1e8, 1e16)]
+    assert most[0] > 1.25
+    assert most == sorted(most)
+    assert 1 / 2 < most[3] / math.log(1e16) * 2 < 1
 
 
 def test_updates_needed() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from scipy.optimize import minimize_scalar
+from scipy.special import gamma, gammainc, gammaincc
 
 from batchtime.errors import check
 from batchtime.laws.learning_rate import LearningRate
@@ -122,3 +123,28 @@ def floor_at_rest(constants: Constants, batch_size: float, rate: float) -> float
     allowed = f"more than 0 and less than 2 / L = {2 / c.smoothness:g}"
     check(0 < rate < 2 / c.smoothness, name="learning_rate", value=rate, allowed=allowed)
     return rate * c.noise_variance / (2 * batch_size) * max(1.0, 1 / (2 - rate * c.smoothness))
+
+
+def bent_floor(condition: float, height: float) -> float:
+    """Return `pl-floor` over eta sigma^2 / (2 M): the mean gap at rest in a valley that is PL and not convex.
+
+    Its curvature is L up to a gap of `height` times eta sigma^2 / (2 M), and mu above.
+
+    Args:
+        condition: L / mu, at least 1.
+        height: u, more than 0.
+
+    Raises:
+        ParameterError: If one of them is less.
+
+    Example:
+        >>> round(bent_floor(1, 2), 3)  # no bend: half, as in every bowl
+        0.5
+    """
+    check(condition >= 1, name="condition", value=condition, allowed="at least 1")
+    check(height > 0, name="height", value=height, allowed="more than 0")
+
+    def weight(a: float) -> float:
+        return float(gamma(a) * (gammainc(a, height) + math.sqrt(condition) * gammaincc(a, height)))
+
+    return weight(1.5) / weight(0.5)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from IPython.display import HTML
 from matplotlib.axes import Axes
+from scipy.optimize import minimize_scalar
 
 from batchtime.book.plots import (
     FITTED,
@@ -28,7 +29,7 @@ from batchtime.theory.curve import passage_spread
 from batchtime.theory.margins import MARGINS, Case, Toy
 from batchtime.theory.problems import NOISY_QUADRATIC, NoisyQuadratic, first_passages
 from batchtime.theory.quadratics import Quadratics, simulated_updates
-from batchtime.theory.weighted import WeightedAverage
+from batchtime.theory.weighted import WeightedAverage, bent_floor
 
 
 def certified_updates(axes: Axes, theorem: Certificate, *, rate: float, least: InverseLaw | None) -> None:
@@ -109,6 +110,12 @@ def minimax_gap(start_over_gap: float, size: float) -> float:
     least = necessary(constants)
     batch_size = size * least.critical_batch_size
     return Quadratics(constants=constants).best(batch_size)[1] / least.updates(batch_size)
+
+
+def worst_bent_floor(condition: float) -> float:
+    """Return `pl-floor` over eta sigma^2 / (2 M) at its worst bend."""
+    found = minimize_scalar(lambda height: -bent_floor(condition, height), bounds=(0.1, 20), method="bounded")
+    return -float(found.fun)
 
 
 def spread_of_runs(factor: float, *, rate: float = 0.01) -> tuple[float, float]:

@@ -106,7 +106,7 @@ def _at_rest(c: Constants, rate: float, batch_size: float, ratio: float) -> tupl
 def rest(case: Case) -> list[Margin]:
     """Compare the mean gap at rest with the bound that has no L / mu, on a gentle slope and in a bowl."""
     c, rate = case.constants, min(case.rate, 0.01 / case.constants.smoothness)
-    grid, chances, slope = _at_rest(c, rate, case.batch_size, 0.02)
+    grid, chances, slope = _at_rest(c, rate, case.batch_size, 0.05)
     edge = slope / c.smoothness
     height = np.where(grid > edge, slope * (grid - edge / 2), c.smoothness * grid**2 / 2)
     name = "a wall of curvature L and a gentle slope"

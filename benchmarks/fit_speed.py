@@ -4,7 +4,8 @@ from time import perf_counter
 
 import numpy as np
 
-from batchtime.fit.inverse_law import bootstrap_laws, fit_inverse_law
+from batchtime.fit.bootstrap import bootstrap_laws
+from batchtime.fit.inverse_law import fit_inverse_law
 from batchtime.fit.measurements import Observation
 from batchtime.laws.updates import InverseLaw
 

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from batchtime.book import rerun
-from batchtime.cli import _parser
+from batchtime.cli import parser
 
 PROGRAM = ".venv/bin/batchtime"
 
@@ -19,7 +19,7 @@ def commands(text: str) -> list[list[str]]:
 
 def check_command(words: list[str]) -> None:
     """Fail where the program would refuse a command's form, or a notebook has no such parameter."""
-    options = _parser().parse_args(words)  # leaves with SystemExit, and says why
+    options = parser().parse_args(words)  # leaves with SystemExit, and says why
     if words[0] == "rerun":
         notebook = rerun.find_notebook(options.notebook)
         known = {parameter.name for parameter in rerun.describe(notebook)}

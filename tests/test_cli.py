@@ -55,7 +55,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1
 
 
 def test_help_answers_without_importing_what_is_slow() -> None:
-    imported = "import sys, batchtime.cli as c; c._parser(); sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    imported = "import sys, batchtime.cli as c; c.parser(); sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", imported], check=False).returncode == 0
     done = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
     assert "Example: " in done.stdout

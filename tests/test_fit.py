@@ -15,16 +15,12 @@ from scipy import optimize, stats
 from statsmodels.tools.sm_exceptions import DomainWarning
 
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import (
-    LawFit,
-    bootstrap_laws,
-    fit_inverse_law,
-    law_band,
-    least_squares_law,
-    mean_updates,
-    predict_updates,
-)
+from batchtime.fit.bootstrap import bootstrap_laws, law_band
+from batchtime.fit.inverse_law import LawFit, fit_inverse_law, least_squares_law, predict_updates
+from batchtime.fit.likelihood import gather, most_likely_law, most_likely_means
+from batchtime.fit.means import mean_updates
 from batchtime.fit.measurements import Observation
+from batchtime.fit.spreads import with_spreads
 from batchtime.laws.quantity import Interval
 from batchtime.laws.updates import InverseLaw
 
@@ -68,7 +64,7 @@ def seen(run: Observation, grid: npt.NDArray[np.float64]) -> Observation:
 def numbers(fit: LawFit) -> npt.NDArray[np.float64]:
     """Return every number of a fit in one row, an open side as infinite."""
     sides = [side for interval in bounds(fit) for side in interval]
-    values = [fit.law.n_inf, fit.law.alpha, fit.spread, fit.r2_examples, fit.leave_one_out_error, *sides]
+    values = [fit.law.n_inf, fit.law.alpha, fit.scatter, fit.misfit, fit.r2_examples, fit.leave_one_out_error, *sides]
     return np.array([math.inf if value is None else value for value in values])
 
 
@@ -81,11 +77,21 @@ def covers(interval: Interval, value: float) -> bool:
     return (low is None or low <= value) and (high is None or value <= high)
 
 
-def log_likelihood(runs: Sequence[Observation], n_inf: float, alpha: float, spread: float) -> float:
+def spreads_of(runs: Sequence[Observation]) -> tuple[float, dict[float, float]]:
+    """Return the most likely spread of all runs, and by batch size that of its runs over it."""
+    rows = with_spreads(gather(runs))
+    factors = dict(zip(rows.sizes[rows.size], np.exp(rows.relative), strict=True))
+    return most_likely_law(rows).spread, {float(size): float(factor) for size, factor in factors.items()}
+
+
+def log_likelihood(
+    runs: Sequence[Observation], n_inf: float, alpha: float, spread: float, relative: dict[float, float] | None = None
+) -> float:
     """Return the likelihood as the docstring states it, run by run and without any care for speed or tails."""
     total = 0.0
     for run in runs:
-        normal = NormalDist(math.log(n_inf + alpha / run.batch_size) - spread**2 / 2, spread)
+        own = spread * (relative or {}).get(run.batch_size, 1.0)
+        normal = NormalDist(math.log(n_inf + alpha / run.batch_size) - own**2 / 2, own)
         below = normal.cdf(math.log(run.lower)) if run.lower > 0 else 0.0
         if run.upper is None:
             total += math.log(1 - below)
@@ -137,44 +143,44 @@ def test_least_squares_is_the_minimum_over_nonnegative_laws() -> None:
 def test_uncensored_fit_is_the_maximum_of_a_plain_optimiser() -> None:
     runs = sampled(1)
     fit = fit_inverse_law(runs)
+    found, relative = spreads_of(runs)
     best = optimize.minimize(
-        lambda p: -log_likelihood(runs, *np.exp(p)), np.log([200, 5000, 0.3]), method="Nelder-Mead",
+        lambda p: -log_likelihood(runs, *np.exp(p), relative), np.log([200, 5000, 0.3]), method="Nelder-Mead",
         options={"xatol": 1e-7, "fatol": 1e-10, "maxiter": 2000},
     )  # fmt: skip
     n_inf, alpha, spread = np.exp(best.x)
     assert fit.law.n_inf == pytest.approx(n_inf, rel=1e-5)
     assert fit.law.alpha == pytest.approx(alpha, rel=1e-5)
-    assert fit.spread == pytest.approx(spread * math.sqrt(90 / 88), rel=1e-5)
+    assert found == pytest.approx(spread, rel=1e-5)
 
 
 def test_no_point_of_a_grid_is_likelier_than_the_fit_of_intervals_and_censored_runs() -> None:
     runs = [seen(run, GRID[GRID < 900]) for run in sampled(2, seeds=4)]
     fit = fit_inverse_law(runs)
     assert fit.n_censored > 0
-    n = fit.n_runs - fit.n_censored
-    spread = fit.spread / math.sqrt(n / (n - 2))
-    top = log_likelihood(runs, fit.law.n_inf, fit.law.alpha, spread)
+    spread, relative = spreads_of(runs)
+    top = log_likelihood(runs, fit.law.n_inf, fit.law.alpha, spread, relative)
     for near in (0.001, 0.03, 0.3):
         factors = (1 - near, 1.0, 1 + near)
         around = [
-            log_likelihood(runs, fit.law.n_inf * f, fit.law.alpha * g, spread * h)
+            log_likelihood(runs, fit.law.n_inf * f, fit.law.alpha * g, spread * h, relative)
             for f in factors for g in factors for h in factors
         ]  # fmt: skip
         assert max(around) <= top + 1e-9
 
 
 def test_interval_ends_are_where_a_brute_force_profile_has_fallen_by_the_stated_amount() -> None:
-    runs = [seen(run, GRID[GRID < 3000]) for run in sampled(7, seeds=3)]
+    runs = [replace(seen(run, GRID[GRID < 3000]), seed=None) for run in sampled(7, seeds=3)]
     fit = fit_inverse_law(runs)
     n = fit.n_runs - fit.n_censored
     cutoff = n * math.log1p(stats.f.ppf(0.95, 1, n - 2) / (n - 2))
-    spread = fit.spread / math.sqrt(n / (n - 2))
-    top = log_likelihood(runs, fit.law.n_inf, fit.law.alpha, spread)
+    spread, relative = spreads_of(runs)
+    top = log_likelihood(runs, fit.law.n_inf, fit.law.alpha, spread, relative)
 
     def fallen(n_inf_alpha: object, start: float) -> float:
         def loss(p: npt.NDArray[np.float64]) -> float:
             n_inf, alpha = n_inf_alpha(math.exp(p[0]))
-            return -log_likelihood(runs, n_inf, alpha, math.exp(p[1]))
+            return -log_likelihood(runs, n_inf, alpha, math.exp(p[1]), relative)
 
         found = optimize.minimize(loss, [math.log(start), math.log(spread)], method="Nelder-Mead",
                                   options={"xatol": 1e-6, "fatol": 1e-9})  # fmt: skip
@@ -202,14 +208,22 @@ def test_means_of_censored_batch_sizes_agree_with_scipy() -> None:
         right=np.array([run.lower for run in runs if run.upper is None]),
     )
     sigma, _, median = stats.lognorm.fit(data, floc=0)
-    # The same runs at two batch sizes have one spread and one mean: alpha = 0 is then the likeliest law.
+    (alone,) = mean_updates(runs)
+    assert alone.mean == pytest.approx(median * math.exp(sigma**2 / 2), rel=1e-3)
+    # Twice the same runs have nearly the same spread: told from 120 runs, it may still fall a little by what is usual.
     twice = runs + [replace(run, batch_size=16) for run in runs]
-    for summary in mean_updates(twice):
-        assert summary.mean == pytest.approx(median * math.exp(sigma**2 / 2), rel=1e-3)
+    rows = with_spreads(gather(twice))
+    _, both = most_likely_means(rows)
+    for k, summary in enumerate(mean_updates(twice)):
+        own = both.spread * math.exp(rows.relative[rows.size == k][0])
+        assert own == pytest.approx(sigma, rel=0.15)
+        median = stats.lognorm.fit(data, f0=own, floc=0)[2]
+        assert summary.mean == pytest.approx(median * math.exp(own**2 / 2), rel=1e-3)
         assert summary.n_censored == sum(run.censored for run in runs)
     fit = fit_inverse_law(twice)
-    assert fit.law.n_inf == pytest.approx(median * math.exp(sigma**2 / 2), rel=1e-3)
-    assert fit.law.alpha == pytest.approx(0, abs=1e-3)
+    assert fit.law.n_inf == pytest.approx(alone.mean, rel=2e-2)
+    assert covers(fit.intervals.n_inf, float(alone.mean))
+    assert fit.intervals.alpha[0] is None
 
 
 def test_the_fit_is_close_to_a_gamma_regression_with_identity_link() -> None:
@@ -241,7 +255,7 @@ def test_counting_updates_in_another_unit_scales_the_law_and_nothing_else(factor
         replace(run, lower=run.lower * factor, upper=None if run.upper is None else run.upper * factor) for run in runs
     ]
     expected = numbers(fit_inverse_law(runs))
-    expected[[0, 1, 5, 6, 7, 8]] *= factor
+    expected[[0, 1, 6, 7, 8, 9]] *= factor
     assert numbers(fit_inverse_law(scaled)) == pytest.approx(expected, rel=1e-6)
 
 
@@ -250,7 +264,7 @@ def test_counting_examples_in_another_unit_scales_alpha_and_the_critical_batch_s
     runs = sampled(6)
     scaled = [replace(run, batch_size=run.batch_size * factor) for run in runs]
     expected = numbers(fit_inverse_law(runs))
-    expected[[1, 7, 8, 9, 10]] *= factor
+    expected[[1, 8, 9, 10, 11]] *= factor
     assert numbers(fit_inverse_law(scaled)) == pytest.approx(expected, rel=1e-6)
 
 
@@ -477,7 +491,8 @@ def test_leave_one_out_error_is_that_of_fits_without_each_batch_size() -> None:
         law = fit_inverse_law([run for run in runs if run.batch_size != size]).law
         mean = np.mean([run.lower for run in runs if run.batch_size == size])
         errors.append(law.updates(float(size)) / mean - 1)
-    assert fit_inverse_law(runs).leave_one_out_error == pytest.approx(math.sqrt(np.mean(np.square(errors))), rel=1e-4)
+    # The spreads of the batch sizes are those told by all runs, also where one is left out.
+    assert fit_inverse_law(runs).leave_one_out_error == pytest.approx(math.sqrt(np.mean(np.square(errors))), rel=0.03)
 
 
 def test_leave_one_out_and_r2_are_absent_where_too_few_batch_sizes_are_left() -> None:
@@ -493,7 +508,8 @@ def test_the_bootstrap_draws_whole_seeds() -> None:
     # Seeds scale the whole law: every draw of whole seeds keeps alpha / n_inf, a draw of points would not.
     runs = [exact(m, LAW.updates(float(m)) * f, j) for m in SIZES for j, f in enumerate((0.7, 1.0, 1.5))]
     laws = bootstrap_laws(runs, replicates=50, seed=0)
-    assert [law.critical_batch_size for law in laws] == pytest.approx([LAW.critical_batch_size] * 50, rel=1e-6)
+    # A little off, for three seeds leave open that the spread of log N, and so mean over median, falls with M.
+    assert [law.critical_batch_size for law in laws] == pytest.approx([LAW.critical_batch_size] * 50, rel=0.05)
     assert np.std([law.n_inf for law in laws]) > 30
 
 
@@ -508,13 +524,17 @@ def test_the_bootstrap_agrees_with_the_profile_intervals_of_many_runs() -> None:
 def test_each_bootstrap_law_is_the_fit_of_its_draw() -> None:
     runs = sampled(16, seeds=3, sizes=(4, 32, 256))
     laws = {round(law.n_inf, 4) for law in bootstrap_laws(runs, replicates=100, seed=1)}
-    draws = [(a, b, c) for a in range(3) for b in range(a, 3) for c in range(b, 3)]
-    fits = {
-        round(fit_inverse_law([run for seed in draw for run in runs if run.seed == seed]).law.n_inf, 4)
-        for draw in draws
-    }
-    assert len(laws) == len(draws) == 10
-    assert sorted(laws) == pytest.approx(sorted(fits), rel=1e-5)
+    spread, relative = spreads_of(runs)  # of all runs, also in a draw
+    fits = set()
+    for draw in [(a, b, c) for a in range(3) for b in range(a, 3) for c in range(b, 3)]:
+        drawn = [run for seed in draw for run in runs if run.seed == seed]
+        best = optimize.minimize(
+            lambda p, drawn=drawn: -log_likelihood(drawn, *np.exp(p), relative), np.log([300, 4000, spread]),
+            method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10, "maxiter": 2000},
+        )  # fmt: skip
+        fits.add(round(float(np.exp(best.x[0])), 4))
+    assert len(laws) == len(fits) == 10
+    assert sorted(laws) == pytest.approx(sorted(fits), rel=1e-4)
 
 
 def test_the_bootstrap_is_the_same_for_the_same_seed() -> None:
@@ -539,7 +559,7 @@ def test_sealed_batch_sizes_lie_in_their_predicted_intervals() -> None:
         runs = sampled(seed)
         sealed = [np.mean([run.lower for run in runs if run.batch_size == size]) for size in (8, 512)]
         known = [run for run in runs if run.batch_size not in (8, 512)]
-        for mean, prediction in zip(sealed, predict_updates(known, [8, 512], runs=10), strict=True):
+        for mean, prediction in zip(sealed, predict_updates(fit_inverse_law(known), [8, 512], runs=10), strict=True):
             hits.append(covers(prediction.interval, float(mean)))
     assert 0.9 <= np.mean(hits) <= 0.99
 
@@ -547,29 +567,30 @@ def test_sealed_batch_sizes_lie_in_their_predicted_intervals() -> None:
 def test_a_prediction_of_the_law_itself_at_a_vast_batch_size_is_the_interval_of_n_inf() -> None:
     runs = sampled(1)
     fit = fit_inverse_law(runs)
-    (prediction,) = predict_updates(runs, [1e12], runs=None)
+    (prediction,) = predict_updates(fit_inverse_law(runs), [1e12], runs=None)
     assert prediction.mean == pytest.approx(fit.law.n_inf)
     assert prediction.interval == pytest.approx(fit.intervals.n_inf, rel=1e-5)
 
 
 def test_nothing_is_predicted_or_averaged_where_nothing_is_sealed() -> None:
-    assert predict_updates(sampled(1), [], runs=3) == ()
+    assert predict_updates(fit_inverse_law(sampled(1)), [], runs=3) == ()
     assert mean_updates([]) == ()
 
 
 def test_predictions_at_a_batch_size_of_zero_or_for_no_runs_are_refused() -> None:
     with pytest.raises(FitError, match="batch size 0"):
-        predict_updates(sampled(1), [0], runs=3)
+        predict_updates(fit_inverse_law(sampled(1)), [0], runs=3)
     with pytest.raises(FitError, match="runs = 0"):
-        predict_updates(sampled(1), [4], runs=0)
+        predict_updates(fit_inverse_law(sampled(1)), [4], runs=0)
 
 
 def test_means_of_exact_runs_have_the_textbook_interval() -> None:
     runs = sampled(17, seeds=5, sizes=(4, 64), cv=0.02)
     logs = {m: np.log([run.lower for run in runs if run.batch_size == m]) for m in (4, 64)}
-    pooled = sum(float(np.sum((values - values.mean()) ** 2)) for values in logs.values()) / 8
-    reach = stats.t.ppf(0.975, 8) * math.sqrt(pooled / 5)
+    _, relative = spreads_of(runs)
+    pooled = sum(float(np.sum((values - values.mean()) ** 2)) / relative[m] ** 2 for m, values in logs.items()) / 8
     for summary in mean_updates(runs):
+        reach = stats.t.ppf(0.975, 8) * math.sqrt(pooled / 5) * relative[summary.batch_size]
         low, high = summary.interval
         assert low is not None
         assert high is not None
@@ -614,7 +635,7 @@ def check_finite(runs: list[Observation]) -> None:
         fit = fit_inverse_law(runs)
     except FitError:
         return
-    values = [fit.law.n_inf, fit.law.alpha, fit.spread, fit.r2_examples, fit.leave_one_out_error]
+    values = [fit.law.n_inf, fit.law.alpha, fit.scatter, fit.misfit, fit.r2_examples, fit.leave_one_out_error]
     values += [side for interval in bounds(fit) for side in interval]
     assert all(value is None or math.isfinite(value) for value in values)
     assert fit.law.n_inf >= 0
@@ -626,7 +647,7 @@ def check_finite(runs: list[Observation]) -> None:
     for law in bootstrap_laws(runs, replicates=3, seed=0):
         assert math.isfinite(law.n_inf)
         assert math.isfinite(law.alpha)
-    for prediction in predict_updates(runs, [1.0, 1e9], runs=3):
+    for prediction in predict_updates(fit_inverse_law(runs), [1.0, 1e9], runs=3):
         assert math.isfinite(prediction.mean)
 
 

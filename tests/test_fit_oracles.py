@@ -8,10 +8,11 @@ import pytest
 from scipy import optimize, stats
 
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import fit_inverse_law, mean_updates
+from batchtime.fit.inverse_law import fit_inverse_law
+from batchtime.fit.means import mean_updates
 from batchtime.fit.measurements import Observation
 
-from .test_fit import GRID, LAW, exact, log_likelihood, sampled, seen
+from .test_fit import GRID, LAW, exact, log_likelihood, sampled, seen, spreads_of
 
 SIZES = (2, 8, 32, 128)
 
@@ -25,25 +26,32 @@ def censored_data(runs: Sequence[Observation]) -> stats.CensoredData:
 
 
 def test_the_saturated_model_and_the_lack_of_fit_agree_with_scipy() -> None:
-    # Each batch size has a median of its own, found by scipy at a given spread; then the best spread is sought.
+    # Each batch size has a median of its own, found by scipy at a given spread; then the best spread is sought. How it
+    # falls with the batch size is settled beforehand.
     runs = [seen(run, GRID[GRID < 2600]) for run in sampled(3, cv=0.3, sizes=SIZES, seeds=15)]
     groups = {size: [run for run in runs if run.batch_size == size] for size in SIZES}
     assert any(run.censored for run in runs)
 
-    def medians(spread: float) -> dict[int, float]:
-        return {m: stats.lognorm.fit(censored_data(some), f0=spread, floc=0)[2] for m, some in groups.items()}
+    _, relative = spreads_of(runs)
+
+    def means_at(spread: float) -> dict[int, float]:
+        own = {m: spread * relative[m] for m in groups}
+        return {
+            m: stats.lognorm.fit(censored_data(some), f0=own[m], floc=0)[2] * math.exp(own[m] ** 2 / 2)
+            for m, some in groups.items()
+        }
 
     def loss(spread: float) -> float:
-        means = {m: median * math.exp(spread**2 / 2) for m, median in medians(spread).items()}
-        return -sum(log_likelihood(some, means[m], 0.0, spread) for m, some in groups.items())
+        means = means_at(spread)
+        return -sum(log_likelihood(some, means[m], 0.0, spread, relative) for m, some in groups.items())
 
     best = optimize.minimize_scalar(loss, bounds=(0.1, 0.6), method="bounded", options={"xatol": 1e-5})
-    means = {m: median * math.exp(best.x**2 / 2) for m, median in medians(best.x).items()}
+    means = means_at(best.x)
     for summary in mean_updates(runs):
         assert summary.mean == pytest.approx(means[int(summary.batch_size)], rel=2e-3)
 
     law = optimize.minimize(
-        lambda p: -log_likelihood(runs, *np.exp(p)), np.log([300, 4000, 0.3]), method="Nelder-Mead",
+        lambda p: -log_likelihood(runs, *np.exp(p), relative), np.log([300, 4000, 0.3]), method="Nelder-Mead",
         options={"xatol": 1e-6, "fatol": 1e-9},
     )  # fmt: skip
     fit = fit_inverse_law(runs)

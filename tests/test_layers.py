@@ -40,7 +40,7 @@ def test_the_layers_hold(root: Path) -> None:
         ("laws/time", "def draw():\n    import torch", "batchtime.laws is not allowed to import torch"),
         ("fit/inverse_law", "import matplotlib", "batchtime.fit is not allowed to import matplotlib"),
         ("book/pages/bound", "from batchtime.book.pages import rivals", "is not allowed to import"),
-        ("cli", "import torch", "batchtime.cli is not allowed to import torch"),
+        ("cli/fitting", "import torch", "batchtime.cli is not allowed to import torch"),
         ("helpers", "", "batchtime.helpers"),
     ],
 )

@@ -23,9 +23,9 @@ REGRESSION = "batchtime.train.samples:regression"
 MODULE = """
 import torch
 from torch import nn
-from batchtime.datasets import Examples
-from batchtime.records import Target
-from batchtime.workloads import Task
+from batchtime.train.datasets import Examples
+from batchtime.runs.spec import Target
+from batchtime.train.workloads import Task
 
 def squares(outputs, targets):
     return (outputs.squeeze(1) - targets).square()

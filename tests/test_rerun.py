@@ -40,7 +40,7 @@ out_dir: str = "nowhere"  # folder of figures
 ```
 
 ```{code-cell} ipython3
-from batchtime.records import Target
+from batchtime.runs.spec import Target
 Target(metric="error", value=learning_rate)
 (workload, batch_sizes, learning_rate, seeds, out_dir)
 ```

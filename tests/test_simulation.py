@@ -8,7 +8,18 @@ import pytest
 
 from batchtime.errors import ParameterError
 from batchtime.plan import simulation
-from batchtime.plan.simulation import BIAS, COVERAGE, ESTIMATORS, INTERVAL, QUANTITIES, STUDIES, bias, simulate, study
+from batchtime.plan.simulation import (
+    BIAS,
+    COVERAGE,
+    ESTIMATORS,
+    INTERVAL,
+    QUANTITIES,
+    SPREADS,
+    STUDIES,
+    bias,
+    simulate,
+    study,
+)
 from batchtime.runs.records import StudyDesign
 from batchtime.runs.store import Store, data_folder
 
@@ -21,6 +32,22 @@ def test_runs_have_the_mean_the_spread_and_the_correlation_of_their_design() -> 
         assert values.mean() == pytest.approx(design.law.updates(float(size)), rel=0.02)
         assert values.std() / values.mean() == pytest.approx(0.3, rel=0.05)
     assert np.corrcoef(np.log(updates[2]), np.log(updates[64]))[0, 1] == pytest.approx(0.5, abs=0.05)
+
+
+def test_spreads_fall_to_their_level_as_one_over_the_batch_size() -> None:
+    design = StudyDesign(cv=0.1, first_cv=0.4, seeds=4000, batch_sizes=(2, 4, 256), every=1e-4)
+    runs = simulate(design, 0, 0)
+    squares = {m: np.var(np.log([run.upper for run in runs if run.batch_size == m])) for m in (2, 4, 256)}
+    level, first = np.log1p(0.01), np.log1p(0.16)
+    assert squares[2] == pytest.approx(first, rel=0.08)
+    assert squares[4] == pytest.approx(level + (first - level) / 4, rel=0.08)
+    assert squares[256] == pytest.approx(level, rel=0.08)
+
+
+@pytest.mark.parametrize("design", SPREADS[::4], ids=simulation.design_text)
+def test_intervals_hold_where_spreads_fall_and_seeds_go_together(design: StudyDesign) -> None:
+    # 50 tables: 92 % less 2.3 standard errors of 3.8 %. With one spread for all, 40 % censored, it is 37 %.
+    assert simulation.lowest_coverage([study(design, replications=50)]) >= 0.83
 
 
 @pytest.mark.parametrize("design", [*COVERAGE[:1], *BIAS[::3]], ids=simulation.design_text)

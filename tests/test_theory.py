@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from batchtime.errors import ParameterError
-from batchtime.fit.inverse_law import fit_inverse_law, mean_updates
+from batchtime.fit.inverse_law import fit_inverse_law
+from batchtime.fit.means import mean_updates
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.runs.catalogue import experiment
 from batchtime.runs.store import Store

@@ -33,6 +33,10 @@ class LearnersError(BatchtimeError):
     """Learners could not work together; the message says which one stopped, and why."""
 
 
+class LogError(BatchtimeError):
+    """A log or a table that cannot be used; the message names the file, the line, the value and the remedy."""
+
+
 class NotebookError(BatchtimeError):
     """A notebook cannot be read, executed or rendered; the message names it, the cell and the error."""
 

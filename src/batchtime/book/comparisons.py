@@ -7,7 +7,8 @@ import numpy as np
 from scipy import stats
 
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import LawFit, MeanUpdates, fit_inverse_law, mean_updates, predict_updates
+from batchtime.fit.inverse_law import LawFit, fit_inverse_law, predict_updates
+from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.fit.measurements import Observation
 from batchtime.fit.scatter import LEVEL
 from batchtime.laws.updates import InverseLaw
@@ -340,9 +341,11 @@ def mean_ratio(first: Arm, second: Arm) -> float:
 
 def sealed_errors(one: Arm) -> list[float]:
     """Return the errors of the predicted mean updates at the sealed batch sizes, as fractions of what was measured."""
+    if one.fit is None:
+        return []
     sealed = one.experiment.sealed
     measured = own_means(one.experiment.select(one.records, sealed))
-    predicted = predict_updates(one.fitted, [seen.batch_size for seen in measured], runs=len(one.records))
+    predicted = predict_updates(one.fit, [seen.batch_size for seen in measured], runs=len(one.records))
     return [
         guess.mean / seen.mean - 1 for guess, seen in zip(predicted, measured, strict=True) if seen.mean is not None
     ]

@@ -9,7 +9,8 @@ from scipy import stats
 
 from batchtime.book.comparisons import Arm
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import LawFit, fit_inverse_law, mean_updates
+from batchtime.fit.inverse_law import LawFit, fit_inverse_law
+from batchtime.fit.means import mean_updates
 from batchtime.fit.measurements import Observation
 from batchtime.fit.scatter import LEVEL, SIGNIFICANT
 from batchtime.laws.quantity import Array, Interval

@@ -18,7 +18,8 @@ from batchtime.book.comparisons import (
     pole_bounds,
     sealed_errors,
 )
-from batchtime.fit.inverse_law import LawFit, MeanUpdates, Prediction, mean_updates
+from batchtime.fit.inverse_law import LawFit, Prediction
+from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.quantity import Interval
 from batchtime.laws.updates import InverseLaw
@@ -234,7 +235,7 @@ def accuracy_table(several: Sequence[Arm], what: str = "task") -> HTML:
                 one.label,
                 f"{len(one.fit.batch_sizes)}, {len(one.experiment.sweep.seeds)} seeds",
                 "" if seen is None else f"{seen[0]:.2g} to {seen[1]:.2g}",
-                f"{one.fit.spread:.0%}",
+                percent_text(one.fit.scatter),
                 percent_text(one.deviation()),
                 percent_text(one.fit.leave_one_out_error),
                 ", ".join(f"{error:+.1%}" for error in sealed_errors(one)),
@@ -244,7 +245,7 @@ def accuracy_table(several: Sequence[Arm], what: str = "task") -> HTML:
         what,
         "batch sizes fitted",
         "alpha / M over n_inf, least to greatest M",
-        "spread of runs",
+        "scatter of runs",
         "worst error of a mean",
         "left-out error, rms",
         "errors at sealed sizes",

@@ -7,7 +7,7 @@ import numpy as np
 
 from batchtime.fit.likelihood import HOPELESS_SPREAD, Indices, Maximum, Rows, listed
 from batchtime.fit.measurements import Observation
-from batchtime.fit.scatter import Scatter
+from batchtime.fit.scatter import SIGNIFICANT, Scatter
 from batchtime.laws.quantity import Array, Interval
 
 FEW_UPDATES = 20
@@ -72,7 +72,7 @@ def of_the_scatter(scatter: Scatter, whole: Indices) -> Iterator[str]:
     alike = rows.sizes[rows.size[(rows.counts > 2) & rows.exact & (rows.counts == rows.by_size(rows.exact)[rows.size])]]
     if len(alike):
         yield f"Every run at batch sizes {listed(alike)} took the same number of updates: check that the seeds differ."
-    if scatter.clustered is not None:
+    if scatter.seed_effect < SIGNIFICANT:
         yield (
             f"Runs of one seed go together across batch sizes (correlation {scatter.seed_correlation:.2f}): the "
             f"intervals count {scatter.seeds} seeds, not {rows.n_reached} runs."
@@ -82,6 +82,48 @@ def of_the_scatter(scatter: Scatter, whole: Indices) -> Iterator[str]:
         yield (
             f"The batch sizes stand off the law by up to {100 * off:.2g} %, more than the scatter of their runs "
             f"explains (lack of fit, p = {scatter.lack_of_fit:.1g}); the intervals allow for it."
+        )
+
+
+TYPICAL_SCATTER = 0.06
+"""Standard deviation of log N of a mean, where a table has one run at each batch size and cannot tell."""
+CERTAIN = 3.0
+"""Standard deviations from which on a shape is said to be seen."""
+
+
+def of_the_shape(law: Maximum, scatter: float | None) -> Iterator[str]:
+    """Tell of updates that rise with the batch size, at one place or at all, or fall faster than 1 / M."""
+    rows = law.rows
+    whole = np.flatnonzero((rows.by_size(~rows.reached) == 0) & (rows.means > 0))
+    if len(whole) < 2:
+        return
+    sizes, means, runs = rows.sizes[whole], rows.means[whole], rows.by_size(rows.reached)[whole]
+    error = np.sqrt((TYPICAL_SCATTER**2 if scatter is None else scatter**2) / (1 if scatter is None else runs))
+    error = np.hypot(np.broadcast_to(error, means.shape), 0.01)
+    ends = CERTAIN * math.hypot(error[0], error[-1])
+    updates = means * rows.unit_updates
+    if math.log(means[-1] / means[0]) > ends:
+        yield (
+            f"Updates rise with the batch size, from {updates[0]:.4g} at {sizes[0]:g} to {updates[-1]:.4g} at "
+            f"{sizes[-1]:g}: check that updates are given and not examples (updates = examples / batch size)."
+        )
+        return
+    step = np.log(means[1:] / means[:-1])
+    beyond = step - np.diff(np.log(np.maximum(law.updates(whole), 1e-300)))
+    certain = beyond / np.hypot(error[1:], error[:-1])
+    worst = int(np.argmax(np.where(step > 0, certain, -np.inf)))
+    if step[worst] > 0 and certain[worst] > CERTAIN:
+        yield (
+            f"Updates are {100 * math.expm1(step[worst]):.2g} % higher at batch size {sizes[worst + 1]:g} than at "
+            f"{sizes[worst]:g}, which no law allows: was the target, the schedule or the learning rate another there? "
+            "Mend that, or leave one of the two out."
+        )
+        return
+    if len(whole) > 2 and math.log(means[0] * sizes[0] / (means[-1] * sizes[-1])) > ends:
+        yield (
+            f"Updates fall faster than 1 / M: {updates[0] * sizes[0]:.4g} examples at {sizes[0]:g}, "
+            f"{updates[-1] * sizes[-1]:.4g} at {sizes[-1]:g}, as near the pole of a learning rate that is too large "
+            "for small batches; leave the smallest batch sizes out, or run them with a smaller learning rate."
         )
 
 

@@ -6,9 +6,11 @@ The order is the order of reading. `likelihood` says how likely runs are, `scatt
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from batchtime.errors import FitError
 from batchtime.fit import caveats
@@ -17,19 +19,28 @@ from batchtime.fit.likelihood import (
     Indices,
     Maximum,
     Quantity,
-    Rows,
     gather,
     law_model,
     least_squares,
     maximise,
     most_likely_law,
-    most_likely_means,
     profile_intervals,
 )
+from batchtime.fit.means import around, finite
 from batchtime.fit.measurements import Observation
-from batchtime.fit.scatter import LEVEL, Scatter, f_point, scatter_about, seed_incidence
-from batchtime.laws.quantity import Array, Interval
+from batchtime.fit.scatter import (
+    Scatter,
+    f_point,
+    misfit_of_means,
+    scatter_about,
+    scatter_of_runs,
+)
+from batchtime.fit.spreads import with_spreads
+from batchtime.laws.quantity import Array, Interval, interval_text
 from batchtime.laws.updates import InverseLaw
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +58,10 @@ class LawFit:
 
     Args:
         law: Point estimate.
-        spread: Standard deviation of log N between runs at one batch size.
+        scatter: Standard deviation of log N between runs at one batch size, root mean square over the runs; None with
+            one run at each.
+        misfit: Of the means of batch sizes about the law: root of the squares of log(mean / law) over k - 2; None below
+            3 batch sizes that all reached.
         intervals: 95 % profile-likelihood intervals; both sides None where the scatter of the runs is not known.
         r2_examples: R^2 of the mean examples E against M over batch sizes that all reached; None below 3 of them.
         leave_one_out_error: Root mean square, over batch sizes, of the relative error in the mean updates predicted
@@ -58,10 +72,13 @@ class LawFit:
         lack_of_fit: p-value of the test that the batch sizes stand off the law by no more than their runs scatter; None
             where it cannot be tested.
         warnings: What a reader should know before trusting the numbers, one sentence each.
+        observations: The runs.
+        scatter_about: How they scatter about the law, and the likelihood at its maximum.
     """
 
     law: InverseLaw
-    spread: float
+    scatter: float | None
+    misfit: float | None
     intervals: LawIntervals
     r2_examples: float | None
     leave_one_out_error: float | None
@@ -70,12 +87,84 @@ class LawFit:
     batch_sizes: tuple[float, ...]
     lack_of_fit: float | None = None
     warnings: tuple[str, ...] = ()
+    observations: tuple[Observation, ...] = field(default=(), repr=False)
+    scatter_about: Scatter | None = field(default=None, repr=False, compare=False)
+
+    def summary(self) -> pd.DataFrame:
+        """Return n_inf, alpha and the critical batch size as a frame: index quantity; estimate, low, high, unit.
+
+        Example:
+            >>> fit(runs).summary().loc["n_inf", "estimate"]
+            200.0
+        """
+        rows = [(name, getattr(self.law, name), *getattr(self.intervals, name), unit) for name, unit in _UNITS.items()]
+        columns = ["quantity", "estimate", "low", "high", "unit"]
+        return pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float}).set_index("quantity")
+
+    def predict(self, batch_sizes: Sequence[float], *, runs: int | None = None) -> pd.DataFrame:
+        """Return predicted mean updates as a frame: batch_size, updates, low, high (95 %; NaN where open).
+
+        Args:
+            batch_sizes: In examples.
+            runs: Number of new runs whose mean is predicted; None for the law itself.
+
+        Raises:
+            FitError: If a batch size or `runs` is not more than 0.
+
+        Example:
+            >>> fit(runs).predict([256])["updates"].iloc[0]
+            212.5
+        """
+        rows = [(p.batch_size, p.mean, *p.interval) for p in predict_updates(self, batch_sizes, runs=runs)]
+        return pd.DataFrame(rows, columns=["batch_size", "updates", "low", "high"], dtype=float)
+
+    def plot(self, axes: "Axes | None" = None) -> "Axes":
+        """Draw every run, the law and its 95 % band against the batch size; needs the extra `plot`.
+
+        Args:
+            axes: Where to draw; None for new axes.
+
+        Example:
+            >>> fit(runs).plot().figure.savefig("law.png")
+        """
+        from batchtime.fit.plot import plot_law
+
+        return plot_law(self, axes)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what `batchtime fit --json` prints: numbers, None where something is open or not known.
+
+        Example:
+            >>> fit(runs).to_dict()["n_runs"]
+            6
+        """
+        return {
+            **{name: finite(getattr(self.law, name)) for name in _UNITS},
+            "intervals": {name: list(getattr(self.intervals, name)) for name in _UNITS},
+            "scatter": self.scatter,
+            "misfit": self.misfit,
+            "leave_one_out_error": self.leave_one_out_error,
+            "r2_examples": self.r2_examples,
+            "n_runs": self.n_runs,
+            "n_censored": self.n_censored,
+            "batch_sizes": list(self.batch_sizes),
+            "warnings": list(self.warnings),
+        }
+
+    def __str__(self) -> str:
+        """Return what `batchtime fit` prints."""
+        lines = [f"{self.n_runs} runs at {len(self.batch_sizes)} batch sizes, {self.n_censored} censored"]
+        for name, unit in _UNITS.items():
+            interval = interval_text(getattr(self.intervals, name))
+            lines.append(f"  {name:20}{getattr(self.law, name):10.4g} {unit:9} 95 % interval {interval}")
+        if self.leave_one_out_error is not None:
+            lines.append(f"  a batch size left out is predicted to within {self.leave_one_out_error:.1%} (rms)")
+        return "\n".join([*lines, *(f"  warning: {warning}" for warning in self.warnings)])
 
 
-PERCENTILES = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+_UNITS = {"n_inf": "updates", "alpha": "examples", "critical_batch_size": "examples"}
+
 NOTHING: Interval = (None, None)
-LONGEST_REACH = 300.0
-"""Ends further than this from their centre, in log N, are said to be open."""
 
 
 def least_squares_law(observations: Sequence[Observation]) -> InverseLaw:
@@ -95,22 +184,24 @@ def least_squares_law(observations: Sequence[Observation]) -> InverseLaw:
 def fit_inverse_law(observations: Sequence[Observation]) -> LawFit:
     """Fit mean updates N = n_inf + alpha / M by interval-censored maximum likelihood.
 
-    log N is Normal(log(n_inf + alpha / M) - s^2 / 2, s^2) with one spread s, so that N is the mean. A run between two
-    evaluations contributes the probability of that interval, a run that never reached the target (a diverged one is
-    such a run) the probability of needing longer, an exact one its density. n_inf and alpha are at least 0.
+    log N is Normal(log(n_inf + alpha / M) - s^2 / 2, s^2), so that N is the mean. A run between two evaluations
+    contributes the probability of that interval, a run that never reached the target (a diverged one is such a run) the
+    probability of needing longer, an exact one its density. n_inf and alpha are at least 0. The spread s falls with the
+    batch size as far as the runs tell (`batchtime.spreads`).
 
     Intervals are where twice the fall of the profile log-likelihood stays below n log(1 + F / (n - 2)), with F the
     95 % point of F(1, n - 2) and n the runs that reached the target. In the normal linear model that is the exact t
     interval; the usual chi-square cutoff 3.84 is its limit for many runs and covers too little for few. A side on
-    which even n_inf = 0 or alpha = 0 stays below the cutoff is open: None. Two departures widen the cutoff:
+    which even n_inf = 0 or alpha = 0 stays below the cutoff is open: None. The cutoff is the widest of three:
 
-    - runs of one seed that go together across batch sizes (seed effect, F test, p < 0.01): the runs are then not n
-      independent ones, and the cutoff is scaled by the variance that the scores summed by seed have against the one
-      that the likelihood takes for granted, with the seeds less one as degrees of freedom (Chandler and Bate 2007);
-    - batch sizes off the law by more than their runs scatter (lack of fit, p < 0.01): the scatter of the batch sizes
-      about the law then takes the place of the scatter of the runs, with two degrees of freedom fewer than batch sizes.
+    - that one;
+    - where seeds were run at several batch sizes, that one scaled by the variance that the scores summed by seed have
+      against the one that the likelihood takes for granted (Chandler and Bate 2007). No test decides between the two:
+      with few seeds it would rarely see what matters;
+    - where batch sizes are off the law by more than their runs scatter (lack of fit, p < 0.01; counts in whole numbers
+      are known to half an update there), the scatter of the batch sizes about the law in place of that of the runs,
+      with two degrees of freedom fewer than batch sizes.
 
-    `spread` is the most likely s times sqrt(n / (n - 2)), the usual allowance for the two fitted parameters.
     `r2_examples` is 1 - (squares of M (mean - law)) / (squares of M mean about their average), the squares summed over
     batch sizes that all reached, and `leave_one_out_error` is over the same ones. The mean of runs known only to
     lie in intervals is, in these two, the mean of the middles.
@@ -121,16 +212,19 @@ def fit_inverse_law(observations: Sequence[Observation]) -> LawFit:
     Raises:
         FitError: If fewer than two batch sizes have a run that reached the target, or a value is impossible.
     """
-    rows = gather(observations)
+    rows = with_spreads(gather(observations))
     best = most_likely_law(rows)
     scatter = scatter_about(best, observations)
     intervals = _law_intervals(best, scatter)
     whole = np.flatnonzero(rows.by_size(~rows.reached) == 0)
     left_out = _leave_one_out(best, whole)
+    of_runs = scatter_of_runs(rows)
+    shape = tuple(caveats.of_the_shape(best, of_runs))
     n = rows.n_reached
     return LawFit(
         law=rows.law(best.parameters),
-        spread=best.spread * math.sqrt(n / max(n - 2, 1)),
+        scatter=of_runs,
+        misfit=misfit_of_means(best),
         intervals=intervals,
         r2_examples=_r2_examples(best, whole),
         leave_one_out_error=float(np.sqrt(np.mean((left_out / rows.means[whole] - 1) ** 2))) if len(left_out) else None,
@@ -138,10 +232,12 @@ def fit_inverse_law(observations: Sequence[Observation]) -> LawFit:
         n_censored=len(observations) - n,
         batch_sizes=tuple(float(size) for size in rows.sizes),
         lack_of_fit=scatter.lack_of_fit,
+        observations=tuple(observations),
+        scatter_about=scatter,
         warnings=(
             *caveats.of_the_design(rows, observations),
             *caveats.of_the_scatter(scatter, whole),
-            *caveats.of_open_sides(best, intervals.critical_batch_size),
+            *(shape or caveats.of_open_sides(best, intervals.critical_batch_size)),
             *caveats.of_a_batch_size(rows, whole, left_out),
             *caveats.of_a_run(rows, observations),
         ),
@@ -156,15 +252,10 @@ def _law_intervals(best: Maximum, scatter: Scatter) -> LawIntervals:
     found = profile_intervals(best, quantities, [scatter.cutoff(quantity) for quantity in quantities])
     updates, examples = best.rows.unit_updates, best.rows.unit_batch_size
     n_inf, alpha, critical_batch_size = (
-        (_finite(low * unit), _finite(high * unit))
+        (finite(low * unit), finite(high * unit))
         for (low, high), unit in zip(found, (updates, updates * examples, examples), strict=True)
     )
     return LawIntervals(n_inf=n_inf, alpha=alpha, critical_batch_size=critical_batch_size)
-
-
-def _finite(value: float) -> float | None:
-    """Return a number, or None for one that is infinite or not known."""
-    return float(value) if math.isfinite(value) else None
 
 
 def _leave_one_out(best: Maximum, whole: Indices) -> Array:
@@ -173,11 +264,11 @@ def _leave_one_out(best: Maximum, whole: Indices) -> Array:
     bounded = np.unique(rows.size[rows.bounded])
     if len(whole) == 0 or min(len(np.setdiff1d(bounded, [size])) for size in whole) < 2:
         return np.empty(0)
-    laws = _refitted(best, rows.counts * (rows.size != whole[:, None]))
+    laws = refitted(best, rows.counts * (rows.size != whole[:, None]))
     return np.asarray(laws[:, 0] + laws[:, 1] * rows.unit_batch_size / rows.sizes[whole])
 
 
-def _refitted(best: Maximum, weights: Array) -> Array:
+def refitted(best: Maximum, weights: Array) -> Array:
     """Return the most likely parameters (B, 3) of the rows with other weights (B, R)."""
     start = np.tile(best.parameters, (len(weights), 1))
     start[:, 2] = np.maximum(start[:, 2], math.log(max(best.rows.floor, SMALLEST_START)))
@@ -195,138 +286,6 @@ def _r2_examples(best: Maximum, whole: Indices) -> float | None:
     return 1 - float(np.sum((examples - line) ** 2)) / about_mean if about_mean > 0 else None
 
 
-# The bootstrap over seeds
-
-
-def bootstrap_laws(observations: Sequence[Observation], *, replicates: int, seed: int) -> tuple[InverseLaw, ...]:
-    """Return the laws of `replicates` data sets drawn from the runs by seed, never by point.
-
-    Seeds seen at two or more batch sizes are drawn with replacement and bring all their runs along; other runs are
-    drawn within their batch size. Each draw is fitted by the likelihood of `fit_inverse_law`. With G seeds the scatter
-    of the laws is about sqrt((G - 1) / G) of the true one: a few seeds give too narrow a band.
-
-    Args:
-        observations: Runs at two or more batch sizes.
-        replicates: Number of data sets drawn, at least 1.
-        seed: Of the draws.
-
-    Raises:
-        FitError: If the runs do not determine a law, or too few seeds reach two batch sizes for draws that do.
-    """
-    if replicates < 1:
-        raise FitError(f"replicates = {replicates}; allowed: a whole number, at least 1")
-    rows = gather(observations)
-    weights = _draws(rows, observations, replicates, np.random.default_rng(seed))
-    best = most_likely_law(rows)
-    chunks = range(0, replicates, 250)  # few enough at once to stay in the processor's cache
-    return tuple(rows.law(row) for first in chunks for row in _refitted(best, weights[first : first + 250]))
-
-
-def _draws(rows: Rows, observations: Sequence[Observation], replicates: int, generator: np.random.Generator) -> Array:
-    """Return (B, R) how often each row is drawn; draws that determine no law are drawn again."""
-    incidence, alone = seed_incidence(rows, observations)
-    own = np.repeat(np.eye(len(rows.x)), alone.astype(np.intp), axis=0)  # (other runs, R)
-    strata = [incidence, *(own[own @ (rows.size == size) > 0] for size in range(len(rows.sizes)))]
-    bounds_size = (rows.size[:, None] == np.arange(len(rows.sizes))) & rows.bounded[:, None]  # (R, K)
-    weights = np.zeros((replicates, len(rows.x)))
-    missing = np.arange(replicates)
-    for _ in range(100):
-        weights[missing] = sum(
-            generator.multinomial(len(stratum), np.full(len(stratum), 1 / len(stratum)), size=len(missing)) @ stratum
-            for stratum in strata
-            if len(stratum)
-        )
-        missing = missing[((weights[missing] @ bounds_size) > 0).sum(axis=1) < 2]
-        if not len(missing):
-            return weights
-    raise FitError(
-        f"{len(missing)} of {replicates} draws of {len(incidence)} seeds reach fewer than two batch sizes; add seeds "
-        "that reach the target at several batch sizes"
-    )
-
-
-def law_band(laws: Sequence[InverseLaw], batch_sizes: Sequence[float] | Array) -> tuple[Array, Array]:
-    """Return the 2.5 % and 97.5 % points of the mean updates of some laws at each batch size.
-
-    Raises:
-        FitError: If there are no laws.
-    """
-    if len(laws) == 0:
-        raise FitError("0 laws make no band; draw some with bootstrap_laws")
-    sizes = np.asarray(batch_sizes, dtype=np.float64)
-    low, high = np.quantile([law.updates(sizes) for law in laws], PERCENTILES, axis=0)
-    return low, high
-
-
-# Mean updates: seen at each batch size, and predicted at others
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeanUpdates:
-    """Mean updates to the target at one batch size, from its own runs.
-
-    Args:
-        batch_size: Examples in a batch.
-        mean: Mean of N; None where the runs do not bound it from both sides (all censored, say).
-        interval: 95 %; both sides None where the scatter is not known.
-        n_runs: Runs, censored ones included.
-        n_censored: Runs that did not reach the target.
-    """
-
-    batch_size: float
-    mean: float | None
-    interval: Interval
-    n_runs: int
-    n_censored: int
-
-
-def mean_updates(observations: Sequence[Observation]) -> tuple[MeanUpdates, ...]:
-    """Return the most likely mean updates of each batch size, by increasing batch size; nothing for no runs.
-
-    Log-normal with a mean of its own for each batch size and one spread for all; intervals and censored runs count as
-    in `fit_inverse_law`. The 95 % intervals are mean exp(+-t se) with as many degrees of freedom as runs that reached
-    the target less batch sizes.
-
-    Raises:
-        FitError: If a value is impossible.
-    """
-    if len(observations) == 0:
-        return ()
-    rows = gather(observations, for_law=False)
-    means, reaches = np.full(len(rows.sizes), np.nan), np.full(len(rows.sizes), np.inf)
-    if rows.bounded.any():
-        sizes, best = most_likely_means(rows)
-        means[sizes] = best.parameters[:-1]
-        n = rows.n_reached
-        freedom = max(n - len(sizes), 1)
-        if best.spread_known:
-            variances = np.maximum(np.diag(best.covariance)[:-1], 0.0)
-            reaches[sizes] = np.sqrt(f_point(freedom) * variances * n / freedom) / means[sizes]
-    columns = (
-        rows.sizes,
-        means * rows.unit_updates,
-        reaches,
-        rows.by_size(rows.counts > 0),
-        rows.by_size(~rows.reached),
-    )
-    return tuple(
-        MeanUpdates(
-            batch_size=float(size),
-            mean=_finite(mean),
-            interval=_around(mean, reach, reach),
-            n_runs=int(runs),
-            n_censored=int(censored),
-        )
-        for size, mean, reach, runs, censored in zip(*columns, strict=True)
-    )
-
-
-def _around(mean: float, below: float, above: float) -> Interval:
-    """Return the interval that reaches so far below and above a mean, in log N; open where that is not known."""
-    low = float(mean * math.exp(-below)) if below < LONGEST_REACH else None
-    return low, float(mean * math.exp(above)) if above < LONGEST_REACH else None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """Mean updates predicted at one batch size, with a 95 % interval for the mean of `runs` new runs there."""
@@ -337,22 +296,20 @@ class Prediction:
     runs: int | None
 
 
-def predict_updates(
-    observations: Sequence[Observation], batch_sizes: Sequence[float], *, runs: int | None
-) -> tuple[Prediction, ...]:
-    """Predict the mean updates of `runs` new runs at each of some batch sizes, from a law fitted to the observations.
+def predict_updates(fitted: LawFit, batch_sizes: Sequence[float], *, runs: int | None) -> tuple[Prediction, ...]:
+    """Predict the mean updates of `runs` new runs at each of some batch sizes from a fitted law.
 
     The interval joins the profile-likelihood interval of the law at that batch size (cutoffs as in `fit_inverse_law`)
     and the scatter of the mean of new runs, t sqrt((exp(s^2) - 1) / runs) in log N, as the root of the sum of squares.
     The new runs count as independent of those fitted; with the same seeds the interval is wide rather than narrow.
 
     Args:
-        observations: Runs at two or more batch sizes.
+        fitted: What `fit_inverse_law` returned.
         batch_sizes: Where to predict; nothing is predicted at none.
         runs: Number of new runs whose mean is predicted; None for the law itself.
 
     Raises:
-        FitError: If the runs do not determine a law, or a batch size or `runs` is not more than 0.
+        FitError: If a batch size or `runs` is not more than 0.
     """
     for size in batch_sizes:
         if not 0 < size < math.inf:
@@ -361,19 +318,20 @@ def predict_updates(
         raise FitError(f"runs = {runs}; allowed: a whole number, at least 1, or None for the law itself")
     if len(batch_sizes) == 0:
         return ()
-    rows = gather(observations)
-    best = most_likely_law(rows)
-    means = rows.law(best.parameters).updates(np.array(batch_sizes, dtype=np.float64))
+    scatter = fitted.scatter_about
+    means = fitted.law.updates(np.array(batch_sizes, dtype=np.float64))
     reaches = np.full((len(means), 2), np.inf)
-    if best.spread_known:
+    if scatter is not None and scatter.law.spread_known:
+        best, rows = scatter.law, scatter.law.rows
         n = rows.n_reached
-        scatter = scatter_about(best, observations)
         quantities = [Quantity(kind="mean", x=rows.unit_batch_size / size) for size in batch_sizes]
         ends = profile_intervals(best, quantities, [scatter.cutoff(quantity) for quantity in quantities])
-        variance = math.expm1(min(best.spread**2 * n / (n - 2), 500.0))  # of one new run, over its mean squared
-        new = 0.0 if runs is None else math.sqrt(f_point(n - 2) * variance / runs)
-        reaches = np.hypot(np.log(np.array(ends) * rows.unit_updates / means[:, None]), new)
+        of_size = np.array([rows.relative[rows.size == k][0] for k in range(len(rows.sizes))])
+        spread = best.spread * np.exp(np.interp(np.log(batch_sizes), np.log(rows.sizes), of_size))
+        variance = np.expm1(np.minimum(spread**2 * n / (n - 2), 500.0))  # of one new run, over its mean squared
+        new = np.zeros(len(means)) if runs is None else np.sqrt(f_point(n - 2) * variance / runs)
+        reaches = np.hypot(np.log(np.array(ends) * rows.unit_updates / means[:, None]), new[:, None])
     return tuple(
-        Prediction(batch_size=float(size), mean=float(mean), interval=_around(mean, *reach), runs=runs)
+        Prediction(batch_size=float(size), mean=float(mean), interval=around(mean, *reach), runs=runs)
         for size, mean, reach in zip(batch_sizes, means, reaches, strict=True)
     )

@@ -4,6 +4,8 @@ The updates N of a run are log-normal: log N is Normal(log(mean) - s^2 / 2, s^2)
 seen between two evaluations contributes the probability of that interval, a run that never reached the target the
 probability of needing longer, an exact one its density.
 
+The spread s may fall with the batch size: each row has one relative to the spread of them all (`batchtime.spreads`).
+
 Updates and batch sizes are in units of their own middles in here, so that no result depends on a unit; x is 1 / M.
 Shapes: R rows (distinct batch size and interval), K batch sizes, B fits done at once, P parameters of the mean; the
 log spread log(s) follows the parameters of the mean, so that a fit has P + 1.
@@ -57,6 +59,7 @@ class Rows:
     row_of: Indices  # (runs,) row of each run, in the order given
     unit_batch_size: float
     unit_updates: float
+    relative: Array  # (R,) log of the spread of each row over that of them all
 
     @property
     def reached(self) -> Flags:
@@ -135,6 +138,7 @@ def gather(observations: Sequence[Observation], *, for_law: bool = True) -> Rows
         row_of=row_of.ravel(),
         unit_batch_size=unit_batch_size,
         unit_updates=unit_updates,
+        relative=np.zeros(len(distinct)),
     )
 
 
@@ -221,8 +225,8 @@ def _probability(low: Array, high: Array, spread: Array) -> Terms:
 
 @np.errstate(all="ignore")  # a trial step may leave the floating-point numbers: its value is then no number
 def row_terms(rows: Rows, mean: Array, log_spread: Array) -> Terms:
-    """Return the terms of every row at given mean updates (B, R) and log spread (B, 1)."""
-    spread = np.exp(log_spread)
+    """Return the terms of every row at given mean updates (B, R) and log spread of them all (B, 1)."""
+    spread = np.exp(log_spread + rows.relative)
     m = np.log(mean)
     low = (rows.log_lower - m) / spread + spread / 2
     high = (rows.log_upper - m) / spread + spread / 2

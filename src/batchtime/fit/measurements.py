@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +54,38 @@ class AllReduceTiming:
     def median_seconds(self) -> float:
         """Median over repeats."""
         return float(np.median(self.seconds))
+
+
+def observations_of(runs: pd.DataFrame) -> list[Observation]:
+    """Return the runs of a frame with columns batch_size and updates [, updates_lower, censored, seed] as values."""
+    columns = [runs.get(name, pd.Series(pd.NA, index=runs.index)) for name in ("updates_lower", "censored", "seed")]
+    return [
+        Observation(
+            batch_size=float(size),
+            lower=float(updates if is_censored or pd.isna(lower) else lower),
+            upper=None if is_censored else float(updates),
+            seed=None if pd.isna(seed) else int(seed),
+        )
+        for size, updates, lower, is_censored, seed in zip(
+            runs["batch_size"],
+            runs["updates"],
+            columns[0],
+            columns[1].fillna(value=False).astype(bool),
+            columns[2],
+            strict=True,
+        )
+    ]
+
+
+def timings_of(timings: pd.DataFrame) -> list[UpdateTiming]:
+    """Return the durations of a frame with columns batch_size and seconds [, cpu_seconds] by batch size."""
+    cpu = timings["cpu_seconds"] if "cpu_seconds" in timings else timings["seconds"]
+    cpu = cpu.where(cpu > 0, timings["seconds"])
+    return [
+        UpdateTiming(
+            batch_size=int(str(size)),
+            wall_seconds=tuple(map(float, some["seconds"])),
+            cpu_seconds=tuple(map(float, cpu[some.index])),
+        )
+        for size, some in timings.groupby(timings["batch_size"].astype(np.int64))
+    ]

@@ -10,8 +10,8 @@ from scipy.optimize import leastsq
 from scipy.special import expit, fdtrc, logit
 
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import MeanUpdates, mean_updates
 from batchtime.fit.likelihood import listed
+from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.fit.measurements import Observation
 from batchtime.fit.scatter import f_point
 from batchtime.laws.quantity import Array

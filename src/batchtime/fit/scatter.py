@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import fdtrc, fdtri
 
-from batchtime.fit.likelihood import Maximum, Quantity, Rows, law_model, most_likely_means, row_terms
+from batchtime.fit.likelihood import Maximum, Quantity, Rows, law_model, most_likely_law, most_likely_means, row_terms
 from batchtime.fit.measurements import Observation
 from batchtime.laws.quantity import Array
 
@@ -15,12 +16,22 @@ LEVEL = 0.95
 """Every interval of the package is a 95 % interval."""
 
 SIGNIFICANT = 0.01
-"""Below this p-value a seed effect or a lack of fit is taken to be there."""
+"""Below this p-value a seed effect or a lack of fit is said to be there."""
+
+SEED_FREEDOM = 1.5
+"""Degrees of freedom of a variance summed by seed, for each seed beyond the first.
+
+One each is too many wide intervals, as the wider of two cutoffs is taken; settled by the recorded study of coverage.
+"""
 
 
-def f_point(freedom: int) -> float:
+def f_point(freedom: float) -> float:
     """Return the 95 % point of F(1, freedom): the square of the two-sided t point."""
     return float(fdtri(1, freedom, LEVEL))
+
+
+LARGE_COUNT = 1000
+"""Half an update in so many is nothing beside any scatter."""
 
 
 class Scatter(NamedTuple):
@@ -28,8 +39,9 @@ class Scatter(NamedTuple):
 
     law: Maximum
     seeds: int  # seen at two or more batch sizes
+    seed_effect: float  # p-value
     seed_correlation: float
-    clustered: Array | None  # (3, 3) covariance from scores summed by seed; None without a seed effect
+    clustered: Array | None  # (3, 3) covariance from scores summed by seed; None with fewer than two seeds
     lack_of_fit: float | None  # p-value; None where it cannot be tested
     batch_cutoff: float  # from the scatter of batch sizes; 0 without lack of fit
 
@@ -41,7 +53,8 @@ class Scatter(NamedTuple):
             gradient = quantity.gradient(float(self.law.parameters[0]), float(self.law.parameters[1]))
             plain = float(gradient @ self.law.covariance @ gradient)
             by_seed = float(gradient @ self.clustered @ gradient)
-            ratio = f_point(self.seeds - 1) * by_seed / plain / n if plain > 0 else ratio
+            if plain > 0:
+                ratio = max(ratio, f_point(SEED_FREEDOM * (self.seeds - 1)) * by_seed / plain / n)
         return max(n * math.log1p(ratio), self.batch_cutoff)
 
 
@@ -66,14 +79,52 @@ def scatter_about(law: Maximum, observations: Sequence[Observation]) -> Scatter:
     by_m, by_t = terms.m[0], terms.t[0]
     incidence, alone = seed_incidence(rows, observations)
     seeds = len(incidence)
-    p_value, correlation = _seed_effect(rows, incidence, by_m * law.spread)
+    p_value, correlation = _seed_effect(rows, incidence, by_m * law.spread * np.exp(rows.relative))
     clustered = None
-    if p_value < SIGNIFICANT:
+    if seeds > 1:
         scores = np.stack((by_m / mean[0], by_m * rows.x / mean[0], by_t), axis=1)  # (R, 3)
         summed = incidence @ scores  # (G, 3)
         middle = summed.T @ summed * (seeds / (seeds - 1)) + scores.T @ (scores * alone[:, None])
         clustered = law.covariance @ middle @ law.covariance
-    return Scatter(law, seeds, correlation, clustered, *_lack_of_fit(law))
+    return Scatter(law, seeds, p_value, correlation, clustered, *_lack_of_fit(_as_counted(law)))
+
+
+def scatter_of_runs(rows: Rows) -> float | None:
+    """Return the standard deviation of log N of the runs at one batch size, in the mean of squares over the runs.
+
+    None with one run at each batch size.
+    """
+    if not rows.bounded.any():
+        return None
+    sizes, means = most_likely_means(rows)
+    n = float(rows.counts[rows.reached & np.isin(rows.size, sizes)].sum())
+    if n <= len(sizes):
+        return None
+    return 0.0 if means.spread <= 1.01 * rows.floor else means.spread * math.sqrt(n / (n - len(sizes)))
+
+
+def misfit_of_means(law: Maximum) -> float | None:
+    """Return how far the means of batch sizes stand off the law: root of the squares of log(mean / law) over k - 2.
+
+    None at fewer than three batch sizes that all reached the target.
+    """
+    whole = np.flatnonzero(law.rows.by_size(~law.rows.reached) == 0)
+    if len(whole) < 3:
+        return None
+    off = np.log(law.rows.means[whole] / np.maximum(law.updates(whole), 1e-300))
+    return float(np.sqrt(np.sum(off**2) / (len(whole) - 2)))
+
+
+def _as_counted(law: Maximum) -> Maximum:
+    """Return the law of runs given as whole numbers of updates as what they are: known to half an update."""
+    rows = law.rows
+    counts = np.exp(rows.log_upper[rows.exact]) * rows.unit_updates
+    if not len(counts) or np.abs(counts - np.round(counts)).max() > 1e-6 * counts.max() or counts.min() > LARGE_COUNT:
+        return law
+    half = np.where(rows.exact, 0.5 / rows.unit_updates, 0.0)
+    with np.errstate(divide="ignore"):
+        low, high = np.log(np.exp(rows.log_lower) - half), np.log(np.exp(rows.log_upper) + half)
+    return most_likely_law(replace(rows, log_lower=low, log_upper=high))
 
 
 def _seed_effect(rows: Rows, incidence: Array, residual: Array) -> tuple[float, float]:

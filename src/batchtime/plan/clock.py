@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import mean_updates, predict_updates
+from batchtime.fit.inverse_law import predict_updates
+from batchtime.fit.means import mean_updates
 from batchtime.fit.measurements import Observation, UpdateTiming
 from batchtime.fit.training_time import TrainingTimeFit, fit_training_time
 from batchtime.laws.quantity import Interval, holds
-from batchtime.laws.time import TrainingTime
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import TimedRun
 
@@ -88,7 +88,7 @@ def against_the_clock(
     medians = np.array([np.median([t.seconds for t in timings if t.batch_size == size]) for size in sizes])
     off_the_line = float(np.sqrt(np.sum((line.seconds(sizes) / medians - 1) ** 2) / max(len(sizes) - 2, 1)))
     return tuple(
-        _clocked(size, [run for run in runs if run.batch_size == size], observations, found.time, off_the_line)
+        _clocked(size, [run for run in runs if run.batch_size == size], found, off_the_line)
         for size in sorted({run.batch_size for run in runs})
     )
 
@@ -96,12 +96,11 @@ def against_the_clock(
 def _clocked(
     size: int,
     runs: Sequence[TimedRun],
-    observations: Sequence[Observation],
-    time: TrainingTime,
+    found: TrainingTimeFit,
     off_the_line: float,
 ) -> Clocked:
-    guess = predict_updates(observations, [size], runs=len(runs))[0]
-    seconds = time.update_time.seconds(float(size))
+    guess = predict_updates(found.law_fit, [size], runs=len(runs))[0]
+    seconds = found.time.update_time.seconds(float(size))
     predicted = guess.mean * seconds
     ends: list[float | None] = []
     for side, end in zip((-1, 1), guess.interval, strict=True):

@@ -99,7 +99,7 @@ def outlook(chosen: Experiment, records: Sequence[RunRecord], *, precision: floa
     done = {record.spec for record in records}
     free = {size: [s for s in _specs(chosen, size) if s not in done] for size in chosen.fitted}
     counts = {size: sum(record.batch_size == size for record in records) for size in chosen.fitted}
-    spread = max(fitted.spread, _LEAST_SPREAD)
+    spread = max(fitted.scatter or fitted.misfit or 0.0, _LEAST_SPREAD)
     spread *= _inflation(fitted, _half_width(counts, share, spread), precision)
     runs: list[RunSpec] = []
     expected = 0.0

@@ -1,5 +1,6 @@
 """Price a sweep before it starts: updates as recorded, seconds as measured now."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -57,12 +58,14 @@ def estimate(chosen: Experiment, recorded: Sequence[RunRecord]) -> Estimate:
     timed = sorted({sizes[0], sizes[len(sizes) // 2], max(sizes[-1], 2 * sizes[0])})
     timings = time_updates(chosen.workload, batch_sizes=timed, repeats=_REPEATS).timings
     seconds = fit_update_time(timings, allow_busy=True).update_time.seconds
-    budget = chosen.sweep.setting.max_updates
+    budget = chosen.sweep.setting.budget
     updates = _expected_updates(chosen, recorded)
     share = total_cost(recorded).evaluation_share if recorded else EVALUATION_SHARE
     done = {record.spec for record in recorded}
     costs = {
-        spec: min(updates.get(spec.batch_size, budget), budget) * seconds(float(spec.batch_size)) / (1 - share)
+        spec: min(updates.get(spec.batch_size, math.inf), budget(spec.batch_size))
+        * seconds(float(spec.batch_size))
+        / (1 - share)
         for spec in chosen.sweep.runs()
     }
     return Estimate(

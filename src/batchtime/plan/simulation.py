@@ -42,9 +42,31 @@ BIAS = tuple(
 )
 """Evaluated rarely, or with a budget that stops a quarter of the runs."""
 
-STUDIES = {"coverage": COVERAGE, "bias": BIAS}
+_LENET = StudyDesign(cv=0.12, first_cv=0.29, correlation=0.1)
+_SOFTMAX = StudyDesign(cv=0.01, first_cv=0.3, correlation=0.1)
+_THREE = (4, 32, 256)
+SPREADS = (
+    _LENET,
+    replace(_LENET, correlation=0.3),
+    _SOFTMAX,
+    StudyDesign(cv=0.19, first_cv=0.45, correlation=0.3),
+    replace(_LENET, batch_sizes=_THREE, seeds=3),
+    replace(_LENET, batch_sizes=_THREE, seeds=3, correlation=0.3),
+    replace(_SOFTMAX, batch_sizes=_THREE, seeds=3, first_cv=0.1),
+    StudyDesign(cv=0.12, correlation=0.3, batch_sizes=_THREE, seeds=3),
+    replace(_LENET, seeds=1, correlation=0.0),
+    replace(_SOFTMAX, seeds=1, correlation=0.0),
+    StudyDesign(seeds=1),
+    replace(_LENET, budget="updates", censored=0.4),
+    StudyDesign(correlation=0.3, budget="updates", censored=0.4),
+    StudyDesign(cv=0.19, first_cv=0.45, correlation=0.3, budget="updates", censored=0.4),
+)
+"""Spreads that fall with the batch size and seeds that go together as in the recorded sweeps (LeNet, softmax, Adam):
+many seeds, three at three batch sizes, one alone, and two runs in five stopped by a budget."""
+
+STUDIES = {"coverage": COVERAGE, "bias": BIAS, "spreads": SPREADS}
 """The recorded studies by name."""
-REPLICATIONS = {"coverage": 1000, "bias": 200}
+REPLICATIONS = {"coverage": 1000, "bias": 200, "spreads": 400}
 """Tables of each design. Of 1000, a share of 95 % is known to 0.7 % (one standard error); a median needs fewer."""
 
 
@@ -60,11 +82,10 @@ def with_cvs(name: str, cvs: Sequence[float]) -> list[StudyDesign]:
 def simulate(design: StudyDesign, seed: int, replication: int) -> list[Observation]:
     """Return the runs of one simulated table, as they are seen: intervals between evaluations, or censored."""
     random = np.random.default_rng([seed, replication])
-    spread = _spread(design)
     shared = random.standard_normal(design.seeds)
     budget = _budget(design)
     runs = []
-    for size in design.batch_sizes:
+    for size, spread in zip(design.batch_sizes, _spreads(design), strict=True):
         own = random.standard_normal(design.seeds)
         z = math.sqrt(design.correlation) * shared + math.sqrt(1 - design.correlation) * own
         updates = design.law.updates(float(size)) * np.exp(spread * z - spread**2 / 2)
@@ -73,9 +94,11 @@ def simulate(design: StudyDesign, seed: int, replication: int) -> list[Observati
     return runs
 
 
-def _spread(design: StudyDesign) -> float:
-    """Return the standard deviation of log N."""
-    return math.sqrt(math.log1p(design.cv**2))
+def _spreads(design: StudyDesign) -> Array:
+    """Return the standard deviation of log N at each batch size."""
+    level, first = (math.log1p(cv**2) for cv in (design.cv, design.first_cv or design.cv))
+    noise = (first - level) * (min(design.batch_sizes) / np.array(design.batch_sizes, dtype=np.float64)) ** 2
+    return np.asarray(np.sqrt(level + noise))
 
 
 def _seen(design: StudyDesign, size: float, updates: float, most: float, seed: int) -> Observation:
@@ -98,7 +121,7 @@ def _budget(design: StudyDesign) -> float:
         return math.inf
     sizes = np.array(design.batch_sizes, dtype=np.float64)
     unit = sizes if design.budget == "examples" else np.ones_like(sizes)
-    spread = _spread(design)
+    spread = _spreads(design)
     medians = np.log(design.law.updates(sizes) * unit) - spread**2 / 2
 
     def excess(log_budget: float) -> float:
@@ -231,7 +254,10 @@ def design_text(design: StudyDesign) -> str:
         "" if design.budget == "none" else f", {100 * design.censored:.0f} % stopped by a budget in {design.budget}"
     )
     together = f", correlation {design.correlation:g} by seed" if design.correlation else ""
-    return f"evaluated {seen}{stopped}{together}"
+    falling = "" if design.first_cv is None else f", scatter of {100 * design.first_cv:g} % at the smallest batch size"
+    sizes, seeds = len(design.batch_sizes), design.seeds
+    few = "" if (sizes, seeds) == (9, 10) else f", {sizes} batch sizes, {seeds} seed{'s' if seeds > 1 else ''}"
+    return f"evaluated {seen}{stopped}{together}{falling}{few}"
 
 
 def coverage(found: StudyRecord, quantity: str) -> float:

@@ -62,7 +62,7 @@ def _problem(name: str, records: Sequence[RunRecord]) -> str | None:
     absent = sorted({str(record.provenance.commit) for record in records} - _known_commits(records))
     if absent:
         return f"the commit {absent[0]} that made some is not in this repository's history"
-    if name in EXPERIMENTS:
+    if name in EXPERIMENTS and not EXPERIMENTS[name].unfinished:
         missing = len(set(EXPERIMENTS[name].sweep.runs()) - {record.spec for record in records})
         if missing:
             return f"{missing} of {len(EXPERIMENTS[name].sweep.runs())} are missing"

@@ -29,6 +29,8 @@ class Experiment:
             is too long for them; run and shown, not fitted.
         n_examples: Training examples.
         variant_of: The experiment that this one differs from in one setting, if it is such.
+        sealed_until_predicted: Whether the sealed runs are started only when their predictions are committed.
+        unfinished: Whether its runs are still being recorded, so that what is published may lack some.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Experiment:
     left_out: tuple[int, ...] = ()
     variant_of: str | None = None
     description: str = ""
+    sealed_until_predicted: bool = False
+    unfinished: bool = False
 
     @property
     def workload(self) -> Workload:
@@ -66,6 +70,27 @@ class Experiment:
         """
         allowed = "at least two batch sizes, for a law of two parameters"
         check(len(self.fitted) >= 2, name="batch_sizes", value=list(self.fitted), allowed=allowed)
+
+    def part(self, *, sealed: bool) -> "Experiment":
+        """Return the experiment with the runs that are trained now.
+
+        Args:
+            sealed: False for all runs, without those that are sealed until they are predicted; True for these alone.
+
+        Raises:
+            ParameterError: If there are none.
+        """
+        if not (sealed or self.sealed_until_predicted):
+            return self
+        held_back = self.sealed if self.sealed_until_predicted else ()
+        sizes = tuple(size for size in self.sweep.batch_sizes if (size in held_back) == sealed)
+        allowed = (
+            "a sweep with cells that are sealed until they are predicted"
+            if sealed
+            else "a sweep with cells that are not sealed; when their predictions are committed, say --sealed"
+        )
+        check(len(sizes) > 0, name="workload", value=self.name, allowed=allowed)
+        return replace(self, sweep=replace(self.sweep, batch_sizes=sizes))
 
     def fit_observations(self, records: Sequence[RunRecord]) -> list[Observation]:
         """Return what is fitted: the runs at the batch sizes that are neither sealed nor below the pole."""
@@ -119,7 +144,7 @@ class Experiment:
         if batch_sizes is not None:
             allowed = "a list of distinct whole numbers, each at least 1, for instance [8, 32, 128]"
             sizes = _convert(batch_sizes, tuple[int, ...], name="batch_sizes", allowed=allowed)
-            sweep = replace(sweep, batch_sizes=sizes)
+            sweep = replace(sweep, batch_sizes=sizes, costly=())
             sealed, left_out = (), ()
         if seeds is not None:
             allowed = f"how many seeds (a whole number from 1 to {MOST_SEEDS:,}), or a list of distinct seeds"

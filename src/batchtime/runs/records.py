@@ -294,6 +294,8 @@ class StudyDesign:
         batch_sizes: Examples in a batch.
         seeds: Runs at each batch size.
         cv: Standard deviation of the updates at one batch size over their mean.
+        first_cv: The same at the smallest batch size, where the spread falls with the batch size: variances of log N
+            are a + b / M^2, with `cv` where M is large; None for `cv` everywhere.
         correlation: Between the log updates of runs of one seed at two batch sizes.
         evaluated: "by ratio" (at powers of 1 + `every`), "by updates" (every `every` updates), or "by examples".
         every: Distance of evaluations.
@@ -310,10 +312,14 @@ class StudyDesign:
     every: float = 0.05
     budget: Literal["none", "updates", "examples"] = "none"
     censored: float = 0.25
+    first_cv: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be simulated."""
         check(0 < self.cv < 10, name="cv", value=self.cv, allowed="more than 0 and less than 10")
+        if self.first_cv is not None:
+            allowed = f"from cv = {self.cv} to less than 10"
+            check(self.cv <= self.first_cv < 10, name="first_cv", value=self.first_cv, allowed=allowed)
         check(0 <= self.correlation <= 1, name="correlation", value=self.correlation, allowed="from 0 to 1")
         check(0 < self.every < math.inf, name="every", value=self.every, allowed="finite and more than 0")
         check(0 < self.censored < 1, name="censored", value=self.censored, allowed="more than 0 and less than 1")

@@ -149,13 +149,22 @@ class Setting:
     protocol_version: int = PROTOCOL_VERSION
     optimizer: Optimizer = Optimizer()
     sampling: Sampling = "with replacement"
+    max_examples: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse an empty budget, and a way of sampling that does not exist."""
         check(self.max_updates >= 1, name="max_updates", value=self.max_updates, allowed="a whole number, at least 1")
+        most = self.max_examples
+        check(most is None or most >= 1, name="max_examples", value=most, allowed="a whole number, at least 1")
         check(
             self.sampling in get_args(Sampling), name="sampling", value=self.sampling, allowed=str(get_args(Sampling))
         )
+
+    def budget(self, batch_size: int) -> int:
+        """Return the most updates of a run: `max_updates`, or fewer where `max_examples` are spent before."""
+        if self.max_examples is None:
+            return self.max_updates
+        return max(1, min(self.max_updates, self.max_examples // batch_size))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,11 +178,15 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSpec:
-    """A grid of runs: every batch size with every seed, so that batch sizes are paired by seed."""
+    """A grid of runs: every batch size with every seed, so that batch sizes are paired by seed.
+
+    At the batch sizes in `costly` it is the first three seeds alone.
+    """
 
     setting: Setting
     batch_sizes: tuple[int, ...]
     seeds: tuple[int, ...]
+    costly: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse grids with nothing in them, or with the same run twice."""
@@ -188,4 +201,8 @@ class SweepSpec:
 
     def runs(self) -> list[RunSpec]:
         """Return every run of the grid, by batch size and then by seed."""
-        return [RunSpec(setting=self.setting, batch_size=m, seed=s) for m in self.batch_sizes for s in self.seeds]
+        return [
+            RunSpec(setting=self.setting, batch_size=m, seed=s)
+            for m in self.batch_sizes
+            for s in (self.seeds[:3] if m in self.costly else self.seeds)
+        ]

@@ -6,7 +6,6 @@ and synced. A torn last line (a writer killed in the middle) is put aside when t
 
 import contextlib
 import csv
-import fcntl
 import hashlib
 import io
 import os
@@ -22,6 +21,7 @@ import msgspec
 
 from batchtime.errors import BatchtimeError, StoreError
 from batchtime.fit.measurements import Observation, UpdateTiming
+from batchtime.runs.locking import lock
 from batchtime.runs.provenance import CHECKOUT
 from batchtime.runs.records import (
     LARGEST_STUDENT,
@@ -259,7 +259,7 @@ def writing(path: Path) -> Iterator[Writer]:
     try:
         busy = f"another process is writing to {path}; wait for it to end, or stop it"
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(descriptor, wait=False)
         except BlockingIOError as error:
             raise StoreError(busy) from error
         if not path.exists() or not os.path.samestat(path.stat(), os.fstat(descriptor)):

@@ -1,7 +1,6 @@
 """Data sets by name: from files, downloaded where they are missing, to tensors."""
 
 import contextlib
-import fcntl
 import math
 import os
 import warnings
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from batchtime.errors import DatasetError
+from batchtime.runs.locking import lock
 from batchtime.theory.problems import ANISOTROPIC_QUADRATIC, LEAST_SQUARES, NOISY_QUADRATIC
 
 
@@ -136,11 +136,12 @@ def load_gaussian_features() -> Split:
 # --- images, through torchvision -------------------------------------------------------------------------------------
 
 
-def load_mnist(folder: Path) -> Split:
-    """Return the 60,000 training images of MNIST, the last 1,000 of them to validate; the test images stay untouched.
+def load_mnist(folder: Path, *, validation: int = 1000) -> Split:
+    """Return the 60,000 training images of MNIST, the last of them to validate; the test images stay untouched.
 
     Args:
         folder: Holds MNIST/raw, as torchvision lays it out; downloaded into it where that is missing.
+        validation: How many of them are kept apart.
 
     Returns:
         Images of shape (n, 1, 28, 28) with mean 0 and deviation 1 over the pixels, and labels of shape (n,).
@@ -148,11 +149,21 @@ def load_mnist(folder: Path) -> Split:
     Raises:
         DatasetError: If a file is missing, cut off or changed, or cannot be downloaded.
     """
+    return split(*_mnist(folder, train=True), validation=validation)
+
+
+def load_mnist_test(folder: Path) -> Examples:
+    """Return the 10,000 test images of MNIST, scaled as the training images are; arguments as `load_mnist`."""
+    inputs, targets = _mnist(folder, train=False)
+    return Examples(inputs=inputs, targets=targets)
+
+
+def _mnist(folder: Path, *, train: bool) -> tuple[Tensor, Tensor]:
     source = import_torchvision().datasets.MNIST
     _provide(source, folder, folder / "MNIST" / "raw", _MNIST_MD5, "MNIST")
-    images = source(str(folder), train=True)
+    images = source(str(folder), train=train)
     inputs = (images.data.to(torch.float32) / 255 - 0.1307) / 0.3081
-    return split(inputs.unsqueeze(1), images.targets, validation=1000)
+    return inputs.unsqueeze(1), images.targets
 
 
 def load_pooled_mnist(folder: Path) -> Split:
@@ -184,13 +195,14 @@ _MNIST_MD5 = {
 }
 
 
-def load_cifar(folder: Path, *, classes: int) -> Split:
-    """Return the 50,000 training images of CIFAR-10 or CIFAR-100, the last 2,000 to validate; test images untouched.
+def load_cifar(folder: Path, *, classes: int, validation: int = 2000) -> Split:
+    """Return the 50,000 training images of CIFAR-10 or CIFAR-100, the last to validate; test images untouched.
 
     Args:
         folder: Holds cifar-10-batches-py or cifar-100-python, as torchvision lays them out; downloaded into it where
             that is missing.
         classes: 10, or 100 for the fine labels of CIFAR-100.
+        validation: How many of them are kept apart.
 
     Returns:
         Images of shape (n, 3, 32, 32), each channel with mean 0 and deviation 1 over the 50,000 images, and labels of
@@ -199,14 +211,27 @@ def load_cifar(folder: Path, *, classes: int) -> Split:
     Raises:
         DatasetError: If a file is missing, cut off or changed, or cannot be downloaded.
     """
+    pixels, targets = _cifar(folder, classes, train=True)
+    deviation, mean = torch.std_mean(pixels, dim=(0, 2, 3), keepdim=True)
+    return split((pixels - mean) / deviation, targets, validation=validation)
+
+
+def load_cifar_test(folder: Path, *, classes: int) -> Examples:
+    """Return the 10,000 test images, scaled as the training images are; arguments as `load_cifar`."""
+    deviation, mean = torch.std_mean(_cifar(folder, classes, train=True)[0], dim=(0, 2, 3), keepdim=True)
+    pixels, targets = _cifar(folder, classes, train=False)
+    return Examples(inputs=((pixels - mean) / deviation).contiguous(), targets=targets)
+
+
+def _cifar(folder: Path, classes: int, *, train: bool) -> tuple[Tensor, Tensor]:
+    """Return pixels of shape (n, 3, 32, 32), 0 to 1, and labels of shape (n,)."""
     known = import_torchvision().datasets
     source = {10: known.CIFAR10, 100: known.CIFAR100}[classes]
     sums = dict(source.train_list + source.test_list) | {source.meta["filename"]: source.meta["md5"]}
     _provide(source, folder, folder / source.base_folder, sums, f"CIFAR-{classes}")
-    images = source(str(folder), train=True)
+    images = source(str(folder), train=train)
     pixels = torch.as_tensor(images.data, dtype=torch.float32).permute(0, 3, 1, 2) / 255
-    deviation, mean = torch.std_mean(pixels, dim=(0, 2, 3), keepdim=True)
-    return split((pixels - mean) / deviation, torch.as_tensor(images.targets), validation=2000)
+    return pixels, torch.as_tensor(images.targets)
 
 
 def _provide(source: Any, folder: Path, files: Path, sums: Mapping[str, str], name: str) -> None:
@@ -232,7 +257,7 @@ def alone(folder: Path) -> Iterator[None]:
             f"cannot use {folder}: {error.strerror}; set BATCHTIME_DATASETS to another folder"
         ) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock(descriptor, wait=True)
         yield
     finally:
         os.close(descriptor)

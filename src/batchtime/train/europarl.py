@@ -41,12 +41,14 @@ _AGAIN = "delete {}, and it is made again"
 _KEPT = range(3, 21)  # words a sentence may have in the two parts: what is trained on is chosen from them
 
 
-def load_europarl(folder: Path) -> Split:
-    """Return pairs of short sentences as pieces, those of the training part and VALIDATION held-out ones.
+def load_europarl(folder: Path, *, words: range = WORDS, validation: int = VALIDATION) -> Split:
+    """Return pairs of short sentences as pieces, those of the training part and some held-out ones.
 
     Args:
         folder: Holds europarl/train200k and europarl/heldout5k, each in .fr and .en, one sentence a line, aligned; made
             from the official archive where they are missing. Vocabularies are kept beside them.
+        words: Words that a sentence may have.
+        validation: How many held-out pairs.
 
     Returns:
         Inputs of shape (n, 2, LONGEST), French and English pieces from BEGIN to END, then PAD. Targets of shape (n,),
@@ -63,13 +65,13 @@ def load_europarl(folder: Path) -> Split:
         if absent := [path.name for path in texts if not path.exists()]:
             raise DatasetError(f"{home} lacks {', '.join(absent)}: half a data set; {_AGAIN.format(home)}")
         vocabularies = [vocabulary(home, language) for language in LANGUAGES]
-    train, held_out = (_encode(read_pairs(home, part), vocabularies) for part in PARTS)
-    if min(len(train), len(held_out)) < VALIDATION:
+    train, held_out = (_encode(read_pairs(home, part), vocabularies, words) for part in PARTS)
+    if min(len(train), len(held_out)) < validation:
         remedy = _AGAIN.format(home)
         raise DatasetError(
-            f"{home} holds {len(train)} and {len(held_out)} short pairs, fewer than {VALIDATION}; {remedy}"
+            f"{home} holds {len(train)} and {len(held_out)} short pairs, fewer than {validation}; {remedy}"
         )
-    return _examples(train), _examples(held_out[:VALIDATION])
+    return _examples(train), _examples(held_out[:validation])
 
 
 def read_pairs(home: Path, part: str) -> list[tuple[str, str]]:
@@ -133,9 +135,9 @@ def vocabulary(home: Path, language: str) -> Any:
     return found
 
 
-def _encode(pairs: Iterable[tuple[str, str]], vocabularies: list[Any]) -> Tensor:
+def _encode(pairs: Iterable[tuple[str, str]], vocabularies: list[Any], words: range = WORDS) -> Tensor:
     """Return the pieces of the short pairs, (n, 2, LONGEST)."""
-    short = [pair for pair in pairs if all(len(side.split()) in WORDS for side in pair)]
+    short = [pair for pair in pairs if all(len(side.split()) in words for side in pair)]
     sides = [
         pieces.encode(list(side), add_bos=True, add_eos=True)
         for pieces, side in zip(vocabularies, zip(*short, strict=True), strict=False)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from batchtime.runs.provenance import provenance
 from batchtime.runs.records import Cost, Evaluations, RunRecord
 from batchtime.runs.spec import Device, Optimizer, RunSpec, Sampling
+from batchtime.train.augment import pack, pack_order, unpack
 from batchtime.train.datasets import Examples
 from batchtime.train.workloads import Task, on_device
 
@@ -72,7 +73,7 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
     updates: list[int] = []
     metrics: dict[str, list[float | None]] = {name: [] for name in task.metrics}
     done, near = 0, False
-    for position, point in enumerate(points := setting.grid.points(setting.max_updates)):
+    for position, point in enumerate(points := setting.grid.points(setting.budget(spec.batch_size))):
         if not near and position % setting.grid.stride != 0 and point != points[-1]:
             continue
         begun, started = perf_counter(), thread_time()
@@ -163,22 +164,29 @@ class Trainer:
 
     def update(self, count: int) -> None:
         """Do `count` updates."""
-        inputs, targets = self._task.train.inputs, self._task.train.targets
+        inputs, targets, augment = self._task.train.inputs, self._task.train.targets, self._task.augment
         at_once = max(1, _DRAWS // self._batch_size)
         for first in range(0, count, at_once):
             for drawn in self._draw(min(at_once, count - first)):
                 batch = (drawn if self._team is None else self._team.share(drawn)).to(targets.device)
-                self.step(inputs.index_select(0, batch), targets.index_select(0, batch))
+                if augment is None:
+                    self.step(inputs.index_select(0, batch), targets.index_select(0, batch))
+                else:
+                    batch, bits = unpack(batch)
+                    self.step(augment(inputs.index_select(0, batch), bits), targets.index_select(0, batch))
 
     def _draw(self, updates: int) -> Tensor:
-        """Return the examples of some updates, (updates, batch)."""
+        """Return the examples of some updates, (updates, batch); where they are augmented, packed with random bits."""
         examples = len(self._task.train.targets)
         shape = (updates, self._batch_size)
+        augmented = self._task.augment is not None
         if self._sampling == "with replacement":
-            return torch.randint(examples, shape, generator=self._generator)
+            draw = pack if augmented else torch.randint
+            return draw(examples, shape, generator=self._generator)
         orders = [self._order]
         while sum(map(len, orders)) < updates * self._batch_size:
-            orders.append(torch.randperm(examples, generator=self._generator))
+            draw_order = pack_order if augmented else torch.randperm
+            orders.append(draw_order(examples, generator=self._generator))
         drawn, self._order = torch.cat(orders).tensor_split([updates * self._batch_size])
         return drawn.reshape(shape)
 

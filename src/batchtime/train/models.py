@@ -50,6 +50,27 @@ def _cnn(classes: int) -> nn.Module:
     return nn.Sequential(*block(3, 16), *block(16, 32), *block(32, 64), nn.Flatten(), nn.Linear(1024, classes))
 
 
+def _wide_cnn(classes: int) -> nn.Module:
+    """A strided stem and three wide convolutions with group norm, for 32 x 32 images of three channels."""
+
+    def block(inputs: int, outputs: int, kernel: int, stride: int) -> list[nn.Module]:
+        return [
+            nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=1),
+            nn.GroupNorm(8, outputs),
+            nn.ReLU(),
+        ]
+
+    return nn.Sequential(
+        *block(3, 48, 4, 2),  # (batch, 48, 16, 16)
+        *block(48, 96, 3, 2),  # (batch, 96, 8, 8)
+        *block(96, 96, 3, 1),
+        nn.MaxPool2d(2),
+        *block(96, 128, 3, 1),  # (batch, 128, 4, 4)
+        nn.Flatten(),
+        nn.Linear(2048, classes),
+    )
+
+
 def _resnet() -> nn.Module:
     """Torchvision's residual network with one basic block a stage and group norm: 4,910,922 parameters."""
     resnet = import_torchvision().models.resnet
@@ -198,6 +219,8 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "lenet": _lenet,
     "cnn-10": partial(_cnn, 10),
     "cnn-100": partial(_cnn, 100),
+    "wide-cnn-10": partial(_wide_cnn, 10),
+    "wide-cnn-100": partial(_wide_cnn, 100),
     "resnet-10": _resnet,
     "gru": Translator,
     "position": _Position,

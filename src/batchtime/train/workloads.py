@@ -13,15 +13,18 @@ from torch.nn import functional
 from batchtime.errors import WorkloadError, check
 from batchtime.runs.spec import Device, Source, Target, Workload
 from batchtime.runs.store import datasets_folder
+from batchtime.train.augment import Augment, flip_and_shift
 from batchtime.train.datasets import (
     Examples,
     Split,
     load_anisotropic_noise,
     load_cifar,
+    load_cifar_test,
     load_digits,
     load_gaussian_features,
     load_gaussian_noise,
     load_mnist,
+    load_mnist_test,
     load_pooled_mnist,
 )
 from batchtime.train.europarl import bleu, load_europarl
@@ -47,6 +50,7 @@ class Task:
         learning_rate: Of a workload of one's own: step size of plain SGD.
         version: Of a workload of one's own: raise it with any change that changes its runs. None to take the checksum
             of the module's source instead, so that any edit makes it another workload.
+        augment: Changes the inputs of a batch at random, by bits that the run's own generator draws.
     """
 
     model: Callable[[], nn.Module]
@@ -59,6 +63,7 @@ class Task:
     target: Target | None = None
     learning_rate: float | None = None
     version: str | None = None
+    augment: Augment | None = None
 
 
 DATASETS: dict[str, Callable[[], Split]] = {
@@ -67,6 +72,10 @@ DATASETS: dict[str, Callable[[], Split]] = {
     "cifar10": lambda: load_cifar(datasets_folder(), classes=10),
     "cifar100": lambda: load_cifar(datasets_folder(), classes=100),
     "europarl": lambda: load_europarl(datasets_folder()),
+    "mnist-5k": lambda: load_mnist(datasets_folder(), validation=5000),
+    "cifar10-augmented": lambda: load_cifar(datasets_folder(), classes=10, validation=5000),
+    "cifar100-augmented": lambda: load_cifar(datasets_folder(), classes=100, validation=5000),
+    "europarl-2k": lambda: load_europarl(datasets_folder(), words=range(3, 14), validation=2000),
     "gaussian-noise": load_gaussian_noise,
     "anisotropic-noise": load_anisotropic_noise,
     "gaussian-features": load_gaussian_features,
@@ -178,10 +187,15 @@ def _named(workload: Workload) -> Task:
     train, validation, examples_sha256 = _load(workload.dataset)
     loss, metrics = _MEASURES.get(workload.dataset, (_cross_entropy, {"error": _misclassified, "loss": _cross_entropy}))
     report = None
-    if workload.dataset == "europarl":
+    if workload.dataset in _TRANSLATED:
 
         def report(model: nn.Module) -> Mapping[str, float]:
-            return {"bleu": bleu(model, validation, datasets_folder(), sentences=_TRANSLATED)}
+            return {"bleu": bleu(model, validation, datasets_folder(), sentences=_TRANSLATED[workload.dataset])}
+
+    elif workload.dataset in _TEST_SETS:
+
+        def report(model: nn.Module) -> Mapping[str, float]:
+            return {"test_error": _error(model, _test_set(workload.dataset))}
 
     return Task(
         model=MODELS[workload.model],
@@ -191,10 +205,35 @@ def _named(workload: Workload) -> Task:
         metrics=metrics,
         report=report,
         examples_sha256=examples_sha256,
+        augment=flip_and_shift if workload.dataset in _AUGMENTED else None,
     )
 
 
-_TRANSLATED = 200  # sentences that a report translates
+_TRANSLATED = {"europarl": 200, "europarl-2k": 2000}  # sentences that a report translates
+_AUGMENTED = ("cifar10-augmented", "cifar100-augmented")
+_TEST_SETS: dict[str, Callable[[], Examples]] = {
+    "mnist-5k": lambda: load_mnist_test(datasets_folder()),
+    "cifar10-augmented": lambda: load_cifar_test(datasets_folder(), classes=10),
+    "cifar100-augmented": lambda: load_cifar_test(datasets_folder(), classes=100),
+}
+
+
+@functools.cache
+def _test_set(dataset: str) -> Examples:
+    return _TEST_SETS[dataset]()
+
+
+@inference_mode()
+def _error(model: nn.Module, examples: Examples) -> float:
+    """Return the fraction of examples whose likeliest class is not theirs."""
+    model.eval()
+    parts = zip(examples.inputs.split(_AT_ONCE), examples.targets.split(_AT_ONCE), strict=True)
+    wrong = sum(int(_misclassified(model(inputs), targets).sum()) for inputs, targets in parts)
+    model.train()
+    return wrong / len(examples.targets)
+
+
+_AT_ONCE = 500  # examples in one forward pass
 
 
 @functools.cache
@@ -247,4 +286,5 @@ _MEASURES: dict[str, tuple[Measure, Mapping[str, Measure]]] = {
     "gaussian-features": (_squared_error, {"loss": _squared_error}),
     "mnist-pooled": (_penalised, {"loss": _penalised, "error": _misclassified_scores}),
     "europarl": (_nats_a_piece, {"loss": _nats_a_piece}),
+    "europarl-2k": (_nats_a_piece, {"loss": _nats_a_piece}),
 }

@@ -27,7 +27,8 @@ from batchtime.book.plots import (
 )
 from batchtime.book.tables import number_text, table
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import LawFit, MeanUpdates, fit_inverse_law, mean_updates
+from batchtime.fit.inverse_law import LawFit, fit_inverse_law
+from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.laws.quantity import Array, Interval
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.catalogue import EXPERIMENTS

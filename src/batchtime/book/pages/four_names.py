@@ -13,7 +13,7 @@ from scipy.optimize import elementwise, leastsq
 
 from batchtime.book.tables import number_text, table
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import mean_updates
+from batchtime.fit.means import mean_updates
 from batchtime.fit.measurements import Observation
 from batchtime.laws.quantity import Array
 from batchtime.laws.updates import InverseLaw

@@ -3,7 +3,7 @@
 import json
 import math
 
-from batchtime.fit.inverse_law import LONGEST_REACH
+from batchtime.fit.means import LONGEST_REACH
 from batchtime.fit.scatter import f_point
 from batchtime.fit.training_time import TrainingTimeFit
 from batchtime.laws.quantity import Interval

@@ -1,0 +1,1 @@
+"""What the law says of runs that others published: one curve, GPUs, energy, gradient noise, a fixed time."""

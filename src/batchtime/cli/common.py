@@ -1,0 +1,168 @@
+"""What the verbs share: options, refusals, the store, and progress."""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from batchtime.errors import BatchtimeError
+from batchtime.runs.records import Progress
+
+if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
+    from batchtime.fit.measurements import Observation
+    from batchtime.runs.experiment import Experiment
+    from batchtime.runs.store import Store
+
+Verb = argparse.ArgumentParser
+Result = tuple[dict[str, object], str]
+"""What a verb found: as one JSON object, and as text for a person."""
+
+REFUSED = 2
+INTERRUPTED = 130
+
+
+class AddVerb(Protocol):
+    """Adds a verb to the command line: its name, what it does, a summary, an example, and options that others share."""
+
+    def __call__(
+        self, name: str, act: Callable[[argparse.Namespace], Result], summary: str, example: str, *parents: Verb
+    ) -> Verb:
+        """Return the verb, to add its own options to."""
+        ...
+
+
+class RefusedError(BatchtimeError):
+    """The answer is no, for a reason that the message gives; the exit code is 2. With --json, `found` is printed."""
+
+    def __init__(self, message: str, found: dict[str, object] | None = None) -> None:
+        """Take the message, and what there is to say in one object."""
+        super().__init__(message)
+        self.found = found
+
+
+def complain(message: str) -> None:
+    """Print one line on stderr."""
+    print(f"batchtime: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - one line on the command line
+
+
+def fraction(text: str) -> float:
+    """Read a precision that `--precision` takes."""
+    from batchtime.plan.design import check_precision
+
+    try:
+        check_precision(float(text))
+    except (ValueError, BatchtimeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return float(text)
+
+
+def count(text: str) -> int:
+    """Read a whole number of at least 1."""
+    value = int(text) if text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def count_or_none(text: str) -> int:
+    """Read a whole number of at least 0."""
+    return 0 if text == "0" else count(text)
+
+
+def store_of(options: argparse.Namespace) -> "Store":
+    """Return the data folder that was named, or the usual one; with `--record` its published part is written."""
+    from batchtime.runs.provenance import provenance
+    from batchtime.runs.store import Store, data_folder
+
+    recording = getattr(options, "record", False)
+    if recording and provenance(threads=1).dirty:
+        raise RefusedError(
+            "src/ differs from the last commit, so a published result could not name what made it; commit"
+        )
+    return Store(options.data or data_folder(), recording=recording)
+
+
+def named(name: str, max_updates: int | None = None) -> "Experiment":
+    """Return a sweep by its name, or that of a function of one's own by module and function."""
+    from batchtime.runs.catalogue import experiment
+
+    if ":" not in name:
+        return experiment(name)
+    from batchtime.train.own import own_experiment
+
+    sys.path.insert(0, "")  # as `python -m` would: one's own module lies where one is
+    return own_experiment(name, max_updates=max_updates)
+
+
+def changed(options: argparse.Namespace, name: str) -> "Experiment":
+    """Return a sweep with what the options of `add_changes` say."""
+    from batchtime.errors import check
+
+    if ":" not in name:
+        check(options.budget is None, name="budget", value=options.budget, allowed="nothing beside a named sweep")
+    return named(name, max_updates=options.budget).changed(
+        learning_rate=options.learning_rate,
+        target=options.target,
+        batch_sizes=options.batch_sizes,
+        seeds=options.seeds,
+    )
+
+
+def add_changes(parser: argparse.ArgumentParser) -> None:
+    """Add the options that change a named sweep."""
+    parser.add_argument("--learning-rate", metavar="RATE", help="step size instead of the named sweep's")
+    parser.add_argument("--target", metavar="VALUE", help="target instead of the named sweep's, in the metric's unit")
+    parser.add_argument("--batch-sizes", metavar="LIST", help='for instance "[8, 32, 128]"')
+    parser.add_argument("--seeds", metavar="N|LIST", help="how many seeds, from 0; or a list of them")
+    parser.add_argument("--budget", type=count, metavar="N", help="most updates of a run, of MODULE:FUNCTION only")
+
+
+def bar(what: str) -> Progress:
+    """Return a callback that draws a progress bar on stderr, where somebody is looking."""
+    from tqdm import tqdm
+
+    line = tqdm(desc=what, unit="run", file=sys.stderr, disable=None, leave=False)
+
+    def progress(done: int, total: int) -> None:
+        line.total = total
+        line.update(done - line.n)
+        if done == total:
+            line.close()
+
+    return progress
+
+
+def observations(options: argparse.Namespace) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
+    """Return what is to be fitted, its name, and what is missing of it."""
+    from batchtime.errors import FitError, check
+    from batchtime.runs.store import read_observations
+    from batchtime.train.sweep import recorded
+
+    if options.source.endswith(".csv") or Path(options.source).is_file():
+        for name in ("learning_rate", "target", "batch_sizes", "seeds", "data"):
+            value = getattr(options, name)
+            check(value is None, name=name, value=value, allowed="nothing beside a table, only beside a named sweep")
+        return options.source, read_observations(Path(options.source)), ()
+    chosen = changed(options, options.source)
+    records = recorded(chosen.sweep, name=chosen.name, store=store_of(options))
+    total = len(chosen.sweep.runs())
+    if not records:
+        raise FitError(f"no run of {chosen.name} with these parameters is recorded; do `batchtime sweep` first")
+    missing = f"{len(records)} of {total} runs of this sweep are recorded; `batchtime sweep` trains the others."
+    return chosen.name, chosen.fit_observations(records), (missing,) if len(records) < total else ()
+
+
+def without_infinities(value: object) -> Any:
+    """Return a value with None for each number that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: without_infinities(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_infinities(inner) for inner in value]
+    return finite(value) if isinstance(value, float) else value
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number that JSON has, or None."""
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,242 @@
+"""Verbs that measure a machine or a problem and record it."""
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+from batchtime.cli.common import (
+    AddVerb,
+    RefusedError,
+    Result,
+    Verb,
+    bar,
+    count,
+    finite,
+    named,
+    store_of,
+)
+from batchtime.errors import ClockError
+
+if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
+    pass
+
+
+def add(verb: AddVerb, *parents: Verb) -> None:
+    """Add `time`, `clock`, `learners`, `noise` and `constants`."""
+    time = verb(
+        "time",
+        _time,
+        "measure seconds per update and fit its line",
+        "batchtime time digits-mlp --repeats 50",
+        *parents,
+    )
+    time.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists, or MODULE:FUNCTION")
+    time.add_argument("--batch-sizes", metavar="LIST", help="sizes to time (default: the sweep's and sizes between)")
+    time.add_argument("--repeats", type=count, default=50, metavar="N", help="durations a size (default: 50)")
+    time.add_argument("--allow-busy", action="store_true", help="record and fit also where other programs interfered")
+
+    clock = verb(
+        "clock",
+        _clock,
+        "train whole runs one at a time with the clock running, and hold predicted training times against them",
+        "batchtime clock digits-mlp --seeds 3",
+        *parents,
+    )
+    clock.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    clock.add_argument(
+        "--batch-sizes", metavar="LIST", help="default: half, once and twice the optimum, and the sealed"
+    )
+    clock.add_argument("--seeds", type=count, default=5, metavar="N", help="runs a batch size (default: 5)")
+    clock.add_argument("--allow-busy", action="store_true", help="record also where other programs interfered")
+
+    learners = verb(
+        "learners",
+        _learners,
+        "measure updates and all-reduces of several learners, processes on this machine",
+        "batchtime learners digits-mlp --learners 2",
+        *parents,
+    )
+    learners.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    learners.add_argument("--learners", type=count, default=2, metavar="L", help="processes (default: 2)")
+    learners.add_argument("--batch-sizes", metavar="LIST", help="of all learners together (default: 8 to 512)")
+    learners.add_argument("--repeats", type=count, default=30, metavar="N", help="durations of each (default: 30)")
+
+    noise = verb(
+        "noise",
+        _noise,
+        "measure the gradient noise scale along training",
+        "batchtime noise digits-mlp --examples 320",
+        *parents,
+    )
+    noise.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
+    noise.add_argument("--batch-size", type=count, default=64, metavar="M", help="of the run (default: 64)")
+    noise.add_argument("--seeds", type=count, default=3, metavar="N", help="runs (default: 3)")
+    noise.add_argument("--examples", type=count, default=4096, metavar="N", help="gradients a point (default: 4096)")
+
+    constants = verb(
+        "constants",
+        _constants,
+        "compute what the bound takes of softmax regression: smoothness, curvature, noise, distance, start, minimum",
+        "batchtime constants mnist-logistic",
+        *parents,
+    )
+    constants.add_argument("name", metavar="NAME", help="mnist-logistic, or a variant of it")
+
+
+def _time(options: argparse.Namespace) -> Result:
+    from batchtime.fit.update_time import BUSY, fit_update_time
+    from batchtime.runs.catalogue import timed_batch_sizes
+    from batchtime.runs.store import writing
+    from batchtime.train.timing import time_updates
+
+    chosen = named(options.name)
+    sizes = timed_batch_sizes(chosen, options.batch_sizes)
+    path = store_of(options).timings_file(chosen.name)
+    with writing(path) as writer:  # before the measurement, not after it, it is known whether it can be kept
+        record = time_updates(
+            chosen.workload, batch_sizes=sizes, repeats=options.repeats, progress=bar(f"time {chosen.name}")
+        )
+        ratio = record.wall_over_cpu
+        if ratio > BUSY and not options.allow_busy:
+            raise RefusedError(
+                f"this machine was busy: an update took {ratio:.2f} times its CPU time (allowed: {BUSY}); nothing was "
+                "recorded: stop other programs and measure again, or say --allow-busy"
+            )
+        fitted = fit_update_time(record.timings, allow_busy=options.allow_busy)
+        writer.append(record)
+    time = fitted.update_time
+    found = {
+        "name": chosen.name,
+        "fixed_seconds": time.fixed_seconds,
+        "seconds_per_example": time.seconds_per_example,
+        "largest_deviation": fitted.largest_deviation,
+        "wall_over_cpu": ratio,
+        "batch_sizes": sizes,
+        "file": str(path),
+    }
+    return found, (
+        f"{chosen.name}: {time.fixed_seconds * 1e6:.4g} us an update and {time.seconds_per_example * 1e6:.4g} us an "
+        f"example; medians within {100 * fitted.largest_deviation:.1f} % of that line; wall/CPU {ratio:.2f}"
+    )
+
+
+def _clock(options: argparse.Namespace) -> Result:
+    from batchtime.book.training_times import of_experiment
+    from batchtime.fit.update_time import BUSY
+    from batchtime.plan.clock import CLOCKED_SEEDS, against_the_clock, clocked_batch_sizes
+    from batchtime.runs.catalogue import experiment
+    from batchtime.runs.spec import RunSpec
+    from batchtime.runs.store import writing
+    from batchtime.train.clock import time_runs
+    from batchtime.train.sweep import recorded
+
+    store = store_of(options)
+    chosen = experiment(options.name)
+    timings = chosen.relevant(store.latest_timing(chosen.name, own=not options.record).timings)
+    observations = chosen.fit_observations(records := recorded(chosen.sweep, name=chosen.name, store=store))
+    sizes = clocked_batch_sizes(chosen, of_experiment(chosen, records, timings))
+    if options.batch_sizes is not None:
+        sizes = chosen.changed(batch_sizes=options.batch_sizes).sweep.batch_sizes
+    path = store.timed_runs_file(chosen.name)
+    with writing(path) as writer:
+        done = {run.spec for run in store.timed_runs(chosen.name, own=not options.record)}
+        specs = [
+            RunSpec(setting=chosen.sweep.setting, batch_size=size, seed=CLOCKED_SEEDS + seed)
+            for seed in range(options.seeds)
+            for size in sizes
+        ]
+        try:
+            time_runs(
+                [spec for spec in specs if spec not in done],
+                writer=writer,
+                most_wall_over_cpu=math.inf if options.allow_busy else BUSY,
+                progress=bar(f"clock {chosen.name}"),
+            )
+        except ClockError as error:
+            raise RefusedError(str(error)) from error
+    wanted = set(specs)
+    runs = [run for run in store.timed_runs(chosen.name, own=not options.record) if run.spec in wanted]
+    rows = against_the_clock(observations, timings, runs)
+    found: dict[str, object] = {
+        "name": chosen.name,
+        "batch_sizes": {
+            row.batch_size: {"predicted": row.predicted, "measured": row.measured, "n_runs": row.n_runs} for row in rows
+        },
+        "file": str(path),
+    }
+    lines = [
+        f"{chosen.name}, M = {row.batch_size}: predicted {row.predicted:.3g} s, measured "
+        + (
+            "nothing"
+            if row.measured is None or row.error is None
+            else f"{row.measured:.3g} s, {100 * row.error:+.1f} %"
+        )
+        + f" ({row.n_runs} runs, wall/CPU at most {row.wall_over_cpu:.2f})"
+        for row in rows
+    ]
+    return found, "\n".join(lines)
+
+
+def _learners(options: argparse.Namespace) -> Result:
+    from batchtime.runs.catalogue import experiment
+    from batchtime.runs.store import writing
+    from batchtime.train.learners import time_learners
+
+    chosen = experiment(options.name)
+    sizes = chosen.changed(batch_sizes=options.batch_sizes or "[8, 16, 32, 64, 96, 128, 256, 512]").sweep.batch_sizes
+    path = store_of(options).learners_file(chosen.name)
+    with writing(path) as writer:
+        record = time_learners(chosen.workload, batch_sizes=sizes, learners=options.learners, repeats=options.repeats)
+        writer.append(record)
+    found: dict[str, object] = {
+        "name": chosen.name,
+        "learners": record.learners,
+        "gradient_bytes": record.gradient_bytes,
+        "seconds": {mode: {t.batch_size: t.seconds for t in timings} for mode, timings in record.timings.items()},
+        "all_reduce": {one.payload_bytes: one.median_seconds for one in record.all_reduce},
+        "file": str(path),
+    }
+    lines = [
+        f"{chosen.name}, {record.learners} learners, {mode}: "
+        + ", ".join(f"{timing.seconds * 1e3:.3g} ms at {timing.batch_size}" for timing in timings)
+        for mode, timings in record.timings.items()
+    ]
+    return found, "\n".join(lines)
+
+
+def _noise(options: argparse.Namespace) -> Result:
+    from batchtime.runs.catalogue import experiment
+    from batchtime.runs.noise_scale import noise_scales
+    from batchtime.train.noise import complete_noise
+
+    store = store_of(options)
+    chosen = experiment(options.name)
+    records = complete_noise(
+        chosen, store=store, batch_size=options.batch_size, seeds=options.seeds, examples=options.examples
+    )
+    last = [noise_scales(record)[-1] for record in records]
+    found: dict[str, object] = {
+        "name": chosen.name,
+        "updates": records[0].updates,
+        "noise_scale_at_the_end": [finite(value) for value, _, _ in last],
+        "file": str(store.noise_file(chosen.name)),
+    }
+    return found, "\n".join(
+        f"{chosen.name}, seed {record.seed}: simple noise scale after {record.updates[-1]} updates {value:.3g} "
+        f"examples (95 % interval {low:.3g} to {high:.3g})"
+        for record, (value, low, high) in zip(records, last, strict=True)
+    )
+
+
+def _constants(options: argparse.Namespace) -> Result:
+    from batchtime.runs.catalogue import experiment
+    from batchtime.runs.store import writing
+    from batchtime.train.constants import softmax_constants
+
+    chosen = experiment(options.name)
+    path = store_of(options).constants_file(chosen.name)
+    with writing(path) as writer:
+        study = softmax_constants(chosen.workload)
+        writer.append(study)
+    text = "\n".join(f"{name:28}{value:.6g}" for name, value in study.values.items())
+    return {"name": study.name, **study.values, "file": str(path)}, text

@@ -8,7 +8,7 @@ import pytest
 
 from batchtime.book.pages import bound_curve
 from batchtime.errors import FitError, ParameterError
-from batchtime.fit.inverse_law import MeanUpdates
+from batchtime.fit.means import MeanUpdates
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.time import UpdateTime
 from batchtime.theory.bounds import Constants, LastIterate

@@ -14,7 +14,8 @@ from scipy.optimize import least_squares
 from batchtime.book.plots import MARKS, legend, plain_log_axis, shades
 from batchtime.book.tables import number_text, table
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import LawFit, MeanUpdates, mean_updates
+from batchtime.fit.inverse_law import LawFit
+from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.quantity import Array, Scalars
 from batchtime.laws.time import UpdateTime

@@ -1,11 +1,13 @@
 """What the tests share: where things are, and what to do when something is missing on this machine."""
 
+import contextlib
 import functools
 import http.server
 import os
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,25 @@ def axes() -> Axes:
     plt.switch_backend("agg")
     plt.close("all")
     return plt.subplots()[1]
+
+
+@contextlib.contextmanager
+def one_thread(_workers: int | None) -> Iterator[Executor]:
+    """Open what takes the place of a pool of processes: a thread of this one."""
+    executor = ThreadPoolExecutor(1)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="module")
+def in_this_process() -> Iterator[None]:
+    """Train without starting processes, each of which imports torch; test_sweep.py is about those."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("batchtime.train.sweep.pool", one_thread)
+        patch.setattr("batchtime.plan.verify.pool", one_thread)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from .builders import record, setting, write_observations
 
 PROGRAM = str(Path(sys.executable).with_name("batchtime"))
 LAW = InverseLaw(n_inf=200, alpha=3000)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 @pytest.fixture
@@ -494,7 +495,7 @@ def test_runs_by_the_clock_are_held_against_the_prediction(
 ) -> None:
     monkeypatch.setattr("batchtime.train.timing.time_updates", lambda *_, **__: timing_of(1.0))
     data = ("--data", str(tmp_path))
-    answer(capsys, "sweep", "digits-mlp", "--workers", "2", *data)
+    answer(capsys, "sweep", "digits-mlp", "--seeds", "3", "--batch-sizes", "[4, 16, 64, 256]", *data)
     answer(capsys, "time", "digits-mlp", *data)
     found = answer(capsys, "clock", "digits-mlp", "--seeds", "2", "--allow-busy", *data)
     sizes = found["batch_sizes"]
@@ -507,11 +508,15 @@ def test_runs_by_the_clock_are_held_against_the_prediction(
     assert not swept & {run.seed for run in Store(tmp_path).timed_runs("digits-mlp", own=True)}
 
 
-def test_learners_and_noise_are_measured_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = ("--data", str(tmp_path))
-    found = answer(capsys, "learners", "digits-mlp", "--batch-sizes", "[8, 64]", "--repeats", "2", *data)
-    assert found["learners"] == 2
+@pytest.mark.parametrize("learners", [1, pytest.param(2, marks=pytest.mark.full)])
+def test_learners_are_measured_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str], learners: int) -> None:
+    given = ["--learners", str(learners), "--batch-sizes", "[8, 64]", "--repeats", "2", "--data", str(tmp_path)]
+    assert answer(capsys, "learners", "digits-mlp", *given)["learners"] == learners
     assert len(Store(tmp_path).learners("digits-mlp", own=True)) == 1
+
+
+def test_noise_is_measured_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ("--data", str(tmp_path))
     found = answer(capsys, "noise", "digits-mlp", "--seeds", "1", "--examples", "64", *data)
     assert len(Store(tmp_path).noise("digits-mlp")) == 1
     assert found["updates"] == list(Store(tmp_path).noise("digits-mlp")[0].updates)

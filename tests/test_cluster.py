@@ -125,6 +125,7 @@ def test_a_killed_worker_loses_no_run_and_all_records_are_those_of_one_process(
     assert results(in_order(tmp_path)) == expected
 
 
+@pytest.mark.full
 def test_a_sweep_goes_on_after_its_scheduler_and_its_driver_were_killed(
     cluster: Cluster, tmp_path: Path, expected: list[object]
 ) -> None:

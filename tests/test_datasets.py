@@ -3,11 +3,13 @@
 The server gives an archive whole, with another content than its checksum says, or cut off half-way.
 """
 
+import functools
 import gzip
 import hashlib
 import http.server
 import io
 import pickle
+import shutil
 import struct
 import tarfile
 import threading
@@ -140,20 +142,27 @@ def tiny_cifar(served: Served, monkeypatch: pytest.MonkeyPatch) -> Callable[[Pat
 WORDS = ("parliament", "session", "vote", "report", "council", "member", "state", "question", "debate", "rule", "the")
 
 
-def sentences(count: int, seed: int) -> list[str]:
+@functools.cache
+def sentences(count: int, seed: int) -> tuple[str, ...]:
     """Return sentences of 3 to 12 words that are hardly ever the same."""
     random = np.random.default_rng(seed)
-    return [" ".join(random.choice(WORDS, random.integers(3, 13))) for _ in range(count)]
+    return tuple(" ".join(random.choice(WORDS, random.integers(3, 13))) for _ in range(count))
+
+
+@functools.cache
+def archive_of_europarl() -> bytes:
+    """Return an archive of 8,000 aligned sentences, two pairs of them twice and one of one word."""
+    sides = {"fr": list(sentences(8000, 1)), "en": list(sentences(8000, 2))}
+    for lines in sides.values():
+        lines[10], lines[20] = lines[0], lines[1]
+        lines[30] = "no"
+    return packed({f"europarl-v7.fr-en.{k}": "".join(f"{line}\n" for line in v).encode() for k, v in sides.items()})
 
 
 @pytest.fixture
 def tiny_europarl(served: Served, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Split]:
-    """Return a loader of an archive of 8,000 aligned sentences, two pairs of them twice and one of one word."""
-    sides = {"fr": sentences(8000, 1), "en": sentences(8000, 2)}
-    for lines in sides.values():
-        lines[10], lines[20] = lines[0], lines[1]
-        lines[30] = "no"
-    archive = packed({f"europarl-v7.fr-en.{k}": "".join(f"{line}\n" for line in v).encode() for k, v in sides.items()})
+    """Return a loader of a small archive."""
+    archive = archive_of_europarl()
     served.files["fr-en.tgz"] = archive
     monkeypatch.setattr(europarl, "ARCHIVE", served.address + "fr-en.tgz")
     monkeypatch.setattr(europarl, "SHA256", hashlib.sha256(archive).hexdigest())
@@ -241,11 +250,18 @@ def test_half_of_cifar_is_named_with_the_remedy(tiny_cifar: Callable[[Path], Spl
         tiny_cifar(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def whole_europarl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which a Europarl is laid out by the first test that wants one."""
+    return tmp_path_factory.mktemp("whole")
+
+
 @pytest.fixture
-def own_europarl(tiny_europarl: Callable[[Path], Split], tmp_path: Path) -> Path:
+def own_europarl(tiny_europarl: Callable[[Path], Split], whole_europarl: Path, tmp_path: Path) -> Path:
     """Return the folder of a Europarl that a test may damage."""
-    tiny_europarl(tmp_path)
-    return tmp_path / "europarl"
+    if not (whole_europarl / "europarl").exists():
+        tiny_europarl(whole_europarl)
+    return Path(shutil.copytree(whole_europarl / "europarl", tmp_path / "europarl"))
 
 
 def test_the_parts_of_europarl_are_distinct_aligned_pairs(own_europarl: Path) -> None:

@@ -79,12 +79,14 @@ def test_the_outlook_after_the_pilot_is_about_what_is_then_made() -> None:
     assert ahead.cpu_seconds > 0
 
 
-def test_an_interval_holds_the_truth_though_it_said_when_to_stop() -> None:
+# Intervals that hold the truth 95 times in 100 do so at least as often as is asked in 299 of 300 such tests.
+@pytest.mark.parametrize(("sweeps", "least"), [(10, 7), pytest.param(40, 34, marks=pytest.mark.full)])
+def test_an_interval_holds_the_truth_though_it_said_when_to_stop(sweeps: int, least: int) -> None:
     held = 0
-    for seed in range(40):
+    for seed in range(sweeps):
         low, high = fit_inverse_law(CHOSEN.fit_observations(precise(CHOSEN, 0.3, seed))).intervals.critical_batch_size
         held += low is not None and high is not None and low <= LAW.critical_batch_size <= high
-    assert held >= 34  # of 40: intervals that hold the truth 95 times in 100 do so in 299 of 300 such tests
+    assert held >= least
 
 
 def test_a_replay_costs_less_than_the_grid_for_the_same_interval() -> None:

@@ -1,6 +1,10 @@
 """Promises of several learners: real processes that share batches and do what one does."""
 
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +37,54 @@ def gather() -> tuple[int, int, list[float]]:
     return dist.get_rank(), torch.get_num_threads(), said.tolist()
 
 
+def serve(asked: Sequence[Any], answers: Any) -> None:
+    """Be a learner that does one piece of work after the other."""
+    rank = dist.get_rank()
+    while (task := asked[rank].get()) is not None:
+        work, arguments = task
+        answers.put((rank, work(*arguments)))
+
+
+@pytest.fixture(scope="module")
+def team() -> Iterator[Callable[..., list[Any]]]:
+    """Return `run_together` with two learners that are started once, for a start takes longer than most of the work."""
+    context = multiprocessing.get_context("spawn")
+    asked, answers = [context.Queue(), context.Queue()], context.Queue()
+
+    def work_together(work: Callable[..., object], *arguments: object, learners: int) -> list[Any]:
+        assert learners == len(asked)
+        for queue in asked:
+            queue.put((work, arguments))
+        found = dict(answers.get(timeout=120) for _ in asked)
+        return [found[rank] for rank in range(learners)]
+
+    with ThreadPoolExecutor(1) as executor:
+        running = executor.submit(run_together, serve, asked, answers, learners=len(asked))
+        yield work_together
+        for queue in asked:
+            queue.put(None)
+        running.result(timeout=60)
+
+
+@pytest.fixture
+def started(
+    team: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Let two learners be those that have started, and one be this process."""
+
+    def together(work: Callable[..., object], *arguments: object, learners: int) -> list[Any]:
+        if learners > 1:
+            return team(work, *arguments, learners=learners)
+        meeting = tmp_path_factory.mktemp("alone") / "meet"
+        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=0, world_size=1)
+        try:
+            return [work(*arguments)]
+        finally:
+            dist.destroy_process_group()
+
+    monkeypatch.setattr("batchtime.train.learners.run_together", together)
+
+
 def fail_on_the_second() -> None:
     if dist.get_rank() == 1:
         raise ValueError("no more\nmemory")
@@ -42,6 +94,7 @@ def test_learners_are_processes_of_one_thread_that_hear_each_other() -> None:
     assert run_together(gather, learners=3) == [(rank, 1, [10.0, 11.0, 12.0]) for rank in range(3)]
 
 
+@pytest.mark.usefixtures("started")
 def test_two_learners_do_the_same_updates_and_need_as_many_as_one() -> None:
     both = compare_learners([spec(16, seed) for seed in range(4)] + [spec(64, 4)], learners=2, updates=100)
     assert both.largest_difference < 1e-5  # float32 sums in another order
@@ -50,6 +103,7 @@ def test_two_learners_do_the_same_updates_and_need_as_many_as_one() -> None:
     assert all(run.outcome.status == "reached" for run in both.together)
 
 
+@pytest.mark.usefixtures("started")
 def test_learners_that_do_not_average_would_be_seen() -> None:
     alone = parameters_after(spec(16), updates=5, learners=1)[0]
     other = parameters_after(spec(16, seed=1), updates=5, learners=1)[0]
@@ -58,12 +112,14 @@ def test_learners_that_do_not_average_would_be_seen() -> None:
     assert np.abs(alone - other).max() > 1e-3
 
 
+@pytest.mark.usefixtures("started")
 def test_momentum_is_the_same_for_two_learners() -> None:
     one = replace(spec(16), setting=replace(setting(), optimizer=Optimizer(momentum=0.9)))
     alone, together = parameters_after(one, updates=20, learners=1)[0], parameters_after(one, updates=20, learners=2)[0]
     assert together == pytest.approx(alone, abs=1e-6)
 
 
+@pytest.mark.usefixtures("started")
 def test_every_way_of_communication_is_timed_and_so_are_all_reduces() -> None:
     found = time_learners(setting().workload, batch_sizes=[8, 64], learners=2, repeats=3)
     assert set(found.timings) == {"compute", "in turn", "overlapped"}

@@ -104,6 +104,7 @@ def test_points_go_up_to_the_mean_updates_to_the_target() -> None:
         measured_points(runs, 32)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_measured_noise_is_recorded_and_not_measured_again(tmp_path: Path) -> None:
     store, chosen = Store(tmp_path), experiment("digits-mlp").changed(seeds=2)
     first = complete_noise(chosen, store=store, batch_size=64, seeds=1, examples=64)

@@ -1,24 +1,33 @@
 """Promises of the notebooks: prose first, short cells, logic in the package."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 
 # Those in notebooks/exercises are for learners, who write functions: the rules for the book's own cells are not theirs.
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.md"))
 
 
-def code_cells(notebook: Path) -> list[str]:
-    """Return the sources of the code cells."""
-    return [cell.source for cell in jupytext.read(notebook).cells if cell.cell_type == "code"]
+@functools.cache
+def cells(notebook: Path) -> list[nbformat.NotebookNode]:
+    """Return the code cells."""
+    return [cell for cell in jupytext.read(notebook).cells if cell.cell_type == "code"]
+
+
+@functools.cache
+def prose(book: Path) -> str:
+    """Return the text of all pages that are not executed."""
+    return " ".join(path.read_text(encoding="utf-8") for path in book.rglob("*.md"))
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_cells_are_short_and_hold_no_logic(notebook: Path) -> None:
-    for source in code_cells(notebook):
+    for source in (cell.source for cell in cells(notebook)):
         assert len([line for line in source.splitlines() if line.strip()]) <= 12, source
         forbidden = (ast.FunctionDef, ast.Lambda, ast.For, ast.While, ast.If, ast.comprehension)
         assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, forbidden)], source
@@ -26,8 +35,8 @@ def test_cells_are_short_and_hold_no_logic(notebook: Path) -> None:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_figure_has_a_caption_and_says_what_is_seen(notebook: Path) -> None:
-    for cell in jupytext.read(notebook).cells:
-        if cell.cell_type == "code" and "figures.publish" in cell.source:
+    for cell in cells(notebook):
+        if "figures.publish" in cell.source:
             assert cell.metadata["mystnb"]["figure"]["caption"].strip()
             assert len(cell.metadata["mystnb"]["image"]["alt"]) > 60
 
@@ -38,5 +47,5 @@ def test_a_number_that_is_glued_is_used_and_one_that_is_used_is_glued(notebook: 
     glued = set(re.findall(r'glue\("(\w+)"', text))
     used = {name.split(":")[0] for name in re.findall(r"\{glue:text\}`([^`]+)`", text)}
     assert used <= glued
-    elsewhere = " ".join(path.read_text(encoding="utf-8") for path in (notebook.parents[1] / "book").rglob("*.md"))
+    elsewhere = prose(notebook.parents[1] / "book")
     assert not {name for name in glued - used if f":{name}:" not in elsewhere}

@@ -8,7 +8,7 @@ import pytest
 from batchtime import cli
 from batchtime.book.pages import own_model
 from batchtime.errors import ParameterError
-from batchtime.fit.recommend import recommend
+from batchtime.fit.advice import recommend
 from batchtime.plan import pilot
 from batchtime.plan.price import Estimate
 from batchtime.runs.catalogue import experiment
@@ -16,6 +16,7 @@ from batchtime.runs.store import Store
 from batchtime.train.own import own_experiment
 
 REGRESSION = "batchtime.train.samples:regression"
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def test_a_pilot_is_two_ends_and_a_middle_with_three_seeds() -> None:
@@ -34,12 +35,12 @@ def test_a_pilot_is_priced_before_it_begins_and_trained_once(tmp_path: Path) -> 
     def tell(price: Estimate) -> None:
         told.append((price, len(store.runs(chosen.name))))
 
-    first = pilot.recommend(chosen, store=store, cpu_time=True, learners=(1, 2), tell_price=tell)
+    first = pilot.pilot(chosen, store=store, cpu_time=True, learners=(1, 2), tell_price=tell)
     assert [(price.n_missing, recorded) for price, recorded in told] == [(12, 0)]
     assert told[0][0].cpu_seconds > 0
     assert len(first.records) == len(store.runs(chosen.name)) == 12
     assert [one.learners for one in first.recommendations] == [1, 2]
-    again = pilot.recommend(chosen, store=store, cpu_time=True, tell_price=tell)
+    again = pilot.pilot(chosen, store=store, cpu_time=True, tell_price=tell)
     assert told[1][0].n_missing == 0
     assert again.records == first.records
     # The answer is that of the same runs and timings given as tables.

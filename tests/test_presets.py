@@ -63,18 +63,19 @@ def test_what_json_cannot_say_is_null() -> None:
     assert given["intervals"]["optimum"] == [3.0, None]
 
 
-def test_the_intervals_of_the_machine_cover() -> None:
-    # 200 machines whose medians scatter by 2 % about a line: 95 % less three standard errors (1.5 %) is 90 %.
+@pytest.mark.parametrize("machines", [40, pytest.param(200, marks=pytest.mark.full)])
+def test_the_intervals_of_the_machine_cover(machines: int) -> None:
+    # Machines whose medians scatter by 2 % about a line: 95 % less three standard errors.
     inside = {"delta": 0, "gamma": 0}
-    draws = [found for found in map(fitted, range(200)) if found.form.name == "line"]
+    draws = [found for found in map(fitted, range(machines)) if found.form.name == "line"]
     for found in draws:
         for name, truth in (("delta", MACHINE.fixed_seconds), ("gamma", MACHINE.seconds_per_example)):
             low, high = time_intervals(found)[name]
             assert low is not None
             assert high is not None
             inside[name] += low <= truth <= high
-    assert len(draws) > 100
-    assert min(inside.values()) / len(draws) > 0.90
+    assert len(draws) > machines / 2
+    assert min(inside.values()) / len(draws) > 0.95 - 3 * math.sqrt(0.95 * 0.05 / len(draws))
 
 
 def test_a_bend_has_an_interval_too() -> None:

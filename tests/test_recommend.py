@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from batchtime.errors import ParameterError
+from batchtime.fit.advice import fastest, recommend
 from batchtime.fit.measurements import Observation, UpdateTiming
-from batchtime.fit.recommend import fastest, recommend
 from batchtime.laws.scaling import Network
 from batchtime.laws.time import AllReduceTime, UpdateTime
 from batchtime.laws.updates import InverseLaw

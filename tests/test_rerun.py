@@ -50,7 +50,7 @@ Formulas such as $N(M)$ are shown.
 DRAWING = """
 ```{code-cell} ipython3
 from matplotlib import pyplot as plt
-from batchtime import figures
+from batchtime.book import figures
 figure, axes = plt.subplots()
 axes.set(xlabel="x", ylabel="y")
 axes.plot([1, 2], [3, 4], label="points")
@@ -312,7 +312,7 @@ def own_data(root: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     ("name", "parameters"),
     [
         ("inverse-law", {"workload": "digits-mlp", "batch_sizes": [16, 64, 256], "seeds": 2, "target": 0.3}),
-        ("known-answer", {"seeds": 2}),
+        pytest.param("known-answer", {"seeds": 2}, marks=pytest.mark.full),
     ],
 )
 def test_a_notebook_of_the_book_makes_a_whole_page_of_other_runs(
@@ -335,8 +335,8 @@ def test_a_notebook_of_the_book_makes_a_whole_page_of_other_runs(
     ("parameter", "value", "allowed"),
     [
         ("batch_sizes", [0], "distinct whole numbers from 1"),
-        ("target", 5, "an error is a fraction"),
-        ("workload", "nowhere", "`batchtime workloads` lists"),
+        pytest.param("target", 5, "an error is a fraction", marks=pytest.mark.full),
+        pytest.param("workload", "nowhere", "`batchtime workloads` lists", marks=pytest.mark.full),
     ],
 )
 def test_a_value_that_the_book_cannot_run_is_refused_in_one_line_before_any_run(

@@ -18,6 +18,8 @@ from batchtime.theory.problems import ANISOTROPIC_QUADRATIC, LEAST_SQUARES, NOIS
 from batchtime.train.datasets import load_gaussian_features
 from batchtime.train.sweep import complete
 
+SEEDS = [3, pytest.param(10, marks=pytest.mark.full)]
+"""Runs at each batch size of a sweep: those of the book take a minute."""
 RATES = [LearningRate(maximum=0.05), LearningRate(maximum=0.05, half_batch_size=16), LearningRate(maximum=0.4)]
 
 
@@ -59,10 +61,12 @@ def test_a_harmonic_rate_without_a_pole_says_so() -> None:
         NOISY_QUADRATIC.pole(LearningRate(maximum=0.05, half_batch_size=16))
 
 
-def test_sweep_store_and_fit_recover_the_known_law(tmp_path: Path) -> None:
-    chosen = experiment("noisy-quadratic")
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_sweep_store_and_fit_recover_the_known_law(tmp_path: Path, seeds: int) -> None:
+    chosen = experiment("noisy-quadratic").changed(seeds=seeds)
     rate = chosen.sweep.setting.learning_rate
-    records = complete(chosen.sweep, name=chosen.name, store=Store(tmp_path), workers=2)
+    records = complete(chosen.sweep, name=chosen.name, store=Store(tmp_path))
     assert all(record.outcome.status == "reached" for record in records)
     found = fit_inverse_law(chosen.fit_observations(records))
     known = NOISY_QUADRATIC.law(rate)
@@ -75,13 +79,17 @@ def test_sweep_store_and_fit_recover_the_known_law(tmp_path: Path) -> None:
         assert np.mean(uppers) == pytest.approx(NOISY_QUADRATIC.updates(size, rate), rel=0.03)
 
 
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("seeds", SEEDS)
 @pytest.mark.parametrize(
     ("name", "problem"), [("anisotropic-quadratic", ANISOTROPIC_QUADRATIC), ("least-squares", LEAST_SQUARES)]
 )
-def test_sweep_store_and_fit_recover_the_other_known_laws(tmp_path: Path, name: str, problem: Solvable) -> None:
-    chosen = experiment(name)
+def test_sweep_store_and_fit_recover_the_other_known_laws(
+    tmp_path: Path, name: str, problem: Solvable, seeds: int
+) -> None:
+    chosen = experiment(name).changed(seeds=seeds)
     rate = chosen.sweep.setting.learning_rate
-    records = complete(chosen.sweep, name=chosen.name, store=Store(tmp_path), workers=2)
+    records = complete(chosen.sweep, name=chosen.name, store=Store(tmp_path))
     assert all(record.outcome.status == "reached" for record in records)
     found = fit_inverse_law(chosen.fit_observations(records))
     assert found.law.critical_batch_size == pytest.approx(problem.law(rate).critical_batch_size, rel=0.15)

@@ -18,12 +18,13 @@ from batchtime.train.sweep import complete
 from .builders import setting
 
 SWEEP = SweepSpec(setting=setting(), batch_sizes=(8, 32), seeds=tuple(range(6)))
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
+def trained(in_this_process: None, tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:  # noqa: ARG001
     """Return real runs, as if made from a clean checkout."""
-    runs = complete(SWEEP, name="a", store=Store(tmp_path_factory.mktemp("data")), workers=2)
+    runs = complete(SWEEP, name="a", store=Store(tmp_path_factory.mktemp("data")))
     return [published(run) for run in runs]
 
 

@@ -17,13 +17,13 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from bs4 import BeautifulSoup, Tag
+from bs4 import Tag
 
 from batchtime.book import plots
+from tests.pages import pages_of
 
 Facts = dict[str, Any]
 CHEAP = ("four-tasks", "clock-mnist-lenet")
-AT_RANDOM = 2
 KINDS = ("svg", "csv", "json")
 
 
@@ -44,8 +44,8 @@ def published(root: Path, site: Path) -> dict[str, Facts]:
 
 def controls(site: Path) -> Iterator[tuple[Path, Tag, Tag]]:
     """Return each control of the site with its page and the image above it."""
-    for page in sorted(site.rglob("*.html")):
-        for control in BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select(".provenance"):
+    for page, elements in pages_of(site).items():
+        for control in elements.select(".provenance"):
             figure = control.find_previous_sibling()
             assert figure is not None, page.name
             image = figure if figure.name == "img" else figure.find("img")
@@ -76,8 +76,8 @@ def differing(site: Path) -> list[str]:
 def test_every_figure_has_its_control_below_it_wherever_it_is_shown(site: Path, published: dict[str, Facts]) -> None:
     bare = []
     told = {(page, str(image["src"])) for page, _, image in controls(site)}
-    for page in sorted(site.rglob("*.html")):
-        images = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select("article img")
+    for page, elements in pages_of(site).items():
+        images = elements.select("article img")
         sources = {str(image["src"]) for image in images if Path(str(image["src"])).stem in published}
         bare += [f"{page.name}: {source}" for source in sources if (page, source) not in told]
     assert bare == []
@@ -88,8 +88,8 @@ def test_every_figure_has_its_control_below_it_wherever_it_is_shown(site: Path, 
 def test_no_page_shows_a_drawing_that_was_not_published(site: Path, published: dict[str, Facts]) -> None:
     drawn = {
         f"{page.name}: {image['src']}"
-        for page in site.rglob("*.html")
-        for image in BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select("article img")
+        for page, elements in pages_of(site).items()
+        for image in elements.select("article img")
         if Path(str(image["src"])).stem not in published
     }
     assert drawn == set()
@@ -168,13 +168,14 @@ def number(cell: str) -> float | str:
         return cell
 
 
+@pytest.mark.parametrize(("cheap", "at_random"), [(1, 0), pytest.param(2, 2, marks=pytest.mark.full)])
 def test_the_command_at_a_figure_makes_it_again(
-    root: Path, site: Path, published: dict[str, Facts], tmp_path: Path
+    root: Path, site: Path, published: dict[str, Facts], tmp_path: Path, *, cheap: int, at_random: int
 ) -> None:
     """Cheap figures, and some at random; BATCHTIME_SAMPLE repeats a choice."""
     seed = int(os.environ.get("BATCHTIME_SAMPLE") or np.random.default_rng().integers(10**6))
-    drawn = np.random.default_rng(seed).choice(sorted(published), AT_RANDOM, replace=False)
-    chosen = {*CHEAP, *map(str, drawn)}
+    drawn = np.random.default_rng(seed).choice(sorted(published), at_random, replace=False)
+    chosen = {*CHEAP[:cheap], *map(str, drawn)}
     sys.stdout.write(f"BATCHTIME_SAMPLE={seed}: {', '.join(sorted(chosen))}\n")
     commands = {}
     for _, control, image in controls(site):

@@ -9,15 +9,13 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup, Tag
 
+from tests.pages import pages_of
+
 
 @pytest.fixture(scope="module")
 def pages(site: Path) -> dict[Path, BeautifulSoup]:
     """Return every page of the site."""
-    return {
-        path.resolve(): BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for path in sorted(site.rglob("*.html"))
-        if "_static" not in path.parts
-    }
+    return pages_of(site.resolve())
 
 
 def documents(node: object) -> Iterator[str]:

@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup
 
 from batchtime.theory.bounds import Constants
 from batchtime.theory.margins import CASE, MARGINS
 from tests.bound.shown import SHARP, SHOWN, WORDS, Setting
 from tests.latex import evaluate, relations
+from tests.pages import parsed
 
 HERE = Path(__file__)
 CHAPTER = HERE.parents[2] / "book" / "bound"
@@ -112,7 +112,7 @@ def test_half_of_the_equations_are_read_off_their_pages() -> None:
 
 
 def test_each_rendered_equation_links_to_the_source_of_its_test(site: Path) -> None:
-    pages = [BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in (site / "bound").glob("*.html")]
+    pages = [parsed(path) for path in (site / "bound").glob("*.html")]
     links = [(link, site / "bound") for page in pages for link in page.select("p.executed a")]
     by_test = {link.text.split("::")[-1]: folder / str(link["href"]) for link, folder in links}
     assert len(links) == len(by_test)
@@ -122,7 +122,7 @@ def test_each_rendered_equation_links_to_the_source_of_its_test(site: Path) -> N
 
 
 def test_one_page_lists_every_equation_with_its_test_and_prints_none(site: Path) -> None:
-    page = BeautifulSoup((site / "bound" / "executed.html").read_text(encoding="utf-8"), "html.parser")
+    page = parsed(site / "bound" / "executed.html")
     items = [item.text for item in page.select("article li")]
     for label in labels():
         (item,) = [text for text in items if f"test_{label.replace('-', '_')} " in f"{text} "]

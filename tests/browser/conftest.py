@@ -18,7 +18,9 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture(autouse=True)
 def no_page_is_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
     """Close what a test opened, also where it failed: a few hundred open pages fill the memory, and all others fail."""
+    running: Browser | None = request.getfixturevalue("browser") if "browser" in request.fixturenames else None
+    before = running.contexts if running else []
     yield
-    if "browser" in request.fixturenames:
-        for context in request.getfixturevalue("browser").contexts:
+    for context in running.contexts if running else []:
+        if context not in before:
             context.close()

@@ -4,7 +4,6 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batchtime.errors import BatchtimeError
@@ -16,7 +15,7 @@ if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.runs.store import Store
 
 Verb = argparse.ArgumentParser
-Result = tuple[dict[str, object], str]
+Result = tuple[dict[str, object] | list[dict[str, object]], str]
 """What a verb found: as one JSON object, and as text for a person."""
 
 REFUSED = 2
@@ -134,18 +133,16 @@ def bar(what: str) -> Progress:
     return progress
 
 
-def observations(options: argparse.Namespace) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
-    """Return what is to be fitted, its name, and what is missing of it."""
-    from batchtime.errors import FitError, check
-    from batchtime.runs.store import read_observations
+def of_sweep(options: argparse.Namespace, name: str) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
+    """Return what is to be fitted of a named sweep, its name, and what is missing of it; or of a published series."""
+    from batchtime.errors import FitError
+    from batchtime.fit.measurements import observations_of
+    from batchtime.runs import published
     from batchtime.train.sweep import recorded
 
-    if options.source.endswith(".csv") or Path(options.source).is_file():
-        for name in ("learning_rate", "target", "batch_sizes", "seeds", "data"):
-            value = getattr(options, name)
-            check(value is None, name=name, value=value, allowed="nothing beside a table, only beside a named sweep")
-        return options.source, read_observations(Path(options.source)), ()
-    chosen = changed(options, options.source)
+    if name.startswith(published.PREFIX):
+        return name, observations_of(published.runs(name.removeprefix(published.PREFIX))), ()
+    chosen = changed(options, name)
     records = recorded(chosen.sweep, name=chosen.name, store=store_of(options))
     total = len(chosen.sweep.runs())
     if not records:

@@ -1,10 +1,10 @@
-"""Verbs that fit: the law, the batch size to use, and simulated tables whose law is known."""
+"""Verbs that fit: the law, predictions, the batch size to use, and simulated tables whose law is known."""
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchtime.cli import logs
 from batchtime.cli.common import (
     AddVerb,
     RefusedError,
@@ -14,38 +14,71 @@ from batchtime.cli.common import (
     bar,
     changed,
     count,
-    observations,
+    of_sweep,
     store_of,
     without_infinities,
 )
+from batchtime.errors import FitError, check
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
-    from batchtime.fit.recommend import Recommendation
+    from collections.abc import Sequence
+
+    from batchtime.fit.advice import Recommendation, Runs
+    from batchtime.fit.measurements import UpdateTiming
     from batchtime.laws.scaling import Network
     from batchtime.plan.price import Estimate
 
 
 def add(verb: AddVerb, data: Verb, record: Verb) -> None:
-    """Add `fit`, `recommend` and `study`."""
+    """Add `fit`, `predict`, `recommend`, `published` and `study`."""
     fit = verb(
         "fit",
         _fit,
-        "fit N(M) = n_inf + alpha / M to recorded runs, or to a table of one's own",
+        "fit N(M) = n_inf + alpha / M to recorded runs, to tables or logs of one's own, or t(M) to timings",
         "batchtime fit measurements.csv --json",
         data,
     )
-    fit.add_argument("source", metavar="NAME|FILE.csv", help="a named sweep, or columns batch_size,updates[,seed,...]")
+    fit.add_argument(
+        "source",
+        metavar="NAME|PATH",
+        nargs="+",
+        help="a named sweep, published:NAME, tables with columns batch_size,updates[,learning_rate,seed,...] or "
+        "batch_size,seconds, or folders of logs",
+    )
     add_changes(fit)
+    logs.add_options(fit)
+
+    predict = verb(
+        "predict",
+        _predict,
+        "predict updates and seconds to the target at batch sizes of one's own choice",
+        "batchtime predict runs.csv timing.csv --at 64 512",
+        data,
+    )
+    _add_tables(predict)
+    predict.add_argument(
+        "--at",
+        "--batch-sizes",
+        dest="at",
+        type=float,
+        nargs="+",
+        required=True,
+        metavar="M",
+        help="batch sizes of all learners together",
+    )
+    predict.add_argument("--learning-rate", type=float, metavar="ETA", help="where the runs have several")
+    predict.add_argument("--learners", type=count, default=1, metavar="L", help="that share each batch (default: 1)")
+    logs.add_options(predict)
+    predict.set_defaults(target=None, batch_sizes=None, seeds=None, budget=None)
 
     recommend = verb(
         "recommend",
         _recommend,
-        "recommend a batch size from recorded runs and timings, or from tables of one's own; or say why not",
+        "recommend a batch size from recorded runs and timings, or from tables or logs of one's own; or say why not",
         "batchtime recommend runs.csv timing.csv --learners 1 2 4 --json",
         data,
     )
-    recommend.add_argument("source", metavar="NAME|RUNS.csv", help="a named sweep, or columns batch_size,updates[,...]")
-    recommend.add_argument("timing", metavar="TIMING.csv", nargs="?", help="columns batch_size,seconds[,cpu_seconds]")
+    _add_tables(recommend)
     recommend.add_argument(
         "--pilot", action="store_true", help="train two ends and a middle with three seeds each, and time updates, here"
     )
@@ -56,10 +89,22 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
         "--learners", type=count, nargs="+", default=[1], metavar="L", help="that share each batch (default: 1)"
     )
     recommend.add_argument("--max-batch-size", type=count, metavar="N", help="of all learners together")
+    recommend.add_argument("--multiple-of", type=count, default=1, metavar="K", help="what each learner's share is")
+    recommend.add_argument(
+        "--limit", type=float, default=0.15, metavar="FRACTION", help="of the loss; refuse above it (default: 0.15)"
+    )
     recommend.add_argument("--latency", type=float, metavar="SECONDS", help="of a message between learners")
     recommend.add_argument("--bandwidth", type=float, metavar="BYTES", help="a second, of the network")
     recommend.add_argument("--gradient-bytes", type=float, metavar="BYTES", help="of one gradient; all three or none")
     add_changes(recommend)
+    logs.add_options(recommend)
+
+    verb(
+        "published",
+        _published,
+        "list the series that others published, which `fit published:NAME` fits",
+        "batchtime published --json",
+    )
 
     study = verb(
         "study",
@@ -69,76 +114,169 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
         data,
         record,
     )
-    names = ("coverage", "bias", "spreads")
-    study.add_argument("name", metavar="NAME", choices=names, help="coverage, bias or spreads")
+    study.add_argument(
+        "name", metavar="NAME", choices=["coverage", "bias", "spreads"], help="coverage, bias or spreads"
+    )
     study.add_argument("--replications", type=count, metavar="N", help="tables of each design (default: its own)")
 
 
+def _add_tables(parser: Verb) -> None:
+    parser.add_argument(
+        "source",
+        metavar="NAME|PATH",
+        help="a named sweep, published:NAME, a table with columns batch_size,updates[,...], or logs",
+    )
+    parser.add_argument(
+        "timing", metavar="TIMING.csv", nargs="*", help="more tables, the last with columns batch_size,seconds[,...]"
+    )
+
+
+def _own(options: argparse.Namespace, paths: list[str], *, timed: bool) -> logs.Measured | None:
+    """Return measurements of one's own, or None where a named sweep is meant."""
+    measured = logs.measured(paths, options, timed=timed)
+    if measured is None:
+        check(timed or len(paths) == 1, name="NAME", value=paths, allowed="one named sweep")
+        return None
+    for name in ("learning_rate", "target", "batch_sizes", "seeds", "data"):
+        value = getattr(options, name, None)
+        allowed = "nothing beside a table, only beside a named sweep"
+        check(value is None or options.verb is _predict, name=name, value=value, allowed=allowed)
+    return measured
+
+
 def _fit(options: argparse.Namespace) -> Result:
+    from collections.abc import Mapping
     from dataclasses import replace
 
-    from batchtime.errors import FitError
+    from batchtime.fit.curve import CurveFit, fit_curve
+    from batchtime.fit.face import by_learning_rate
     from batchtime.fit.inverse_law import fit_inverse_law
+    from batchtime.fit.measurements import timings_of
+    from batchtime.fit.seconds import fit_seconds
 
-    name, seen, missing = observations(options)
+    timings = logs.only_timings(options.source, options)
+    if timings is not None:
+        name, form = ", ".join(options.source), fit_seconds(timings_of(timings))
+        return {"source": name, **form.to_dict()}, f"{name}: {form}"
+    runs: Runs
+    measured = _own(options, options.source, timed=False)
+    if measured is None:
+        name, runs, said = of_sweep(options, options.source[0])
+    else:
+        name, runs, said = measured.name, by_learning_rate(measured.runs), measured.notices
     try:
-        fitted = fit_inverse_law(seen)
+        fitted = fit_curve(runs) if isinstance(runs, Mapping) else fit_inverse_law(runs)
     except FitError as error:
-        raise FitError(". ".join((*missing, str(error))).replace("..", ".")) from error
-    fitted = replace(fitted, warnings=(*missing, *fitted.warnings))
+        raise FitError(". ".join((*said, str(error))).replace("..", ".")) from error
+    fitted = replace(fitted, warnings=(*said, *fitted.warnings))
+    if isinstance(fitted, CurveFit):
+        answer: dict[str, object] = {
+            "source": name,
+            "curve": fitted.to_dict(),
+            "left_out": {f"{rate:g}": error for rate, error in fitted.left_out.items()},
+            "lack_of_fit": fitted.lack_of_fit,
+            "rivals": [
+                {"name": r.name, "parameters": r.parameters, "rms": r.rms, "aicc": r.aicc} for r in fitted.rivals
+            ],
+            "warnings": list(fitted.warnings),
+        }
+        return without_infinities(answer), f"{name}: {fitted}"
     return {"source": name, **fitted.to_dict()}, f"{name}: {fitted}"
 
 
-def _recommend(options: argparse.Namespace) -> Result:
-    from dataclasses import asdict
+def _predict(options: argparse.Namespace) -> Result:
+    from batchtime.fit.prediction import predict
 
-    from batchtime.errors import check
-    from batchtime.fit import recommend
-    from batchtime.laws.scaling import FREE, Network
-    from batchtime.laws.time import AllReduceTime
+    name, runs, timings, _said = _measurements(options)
+    check(name is not None, name="NAME", value=name, allowed="a name or a table")
+    found = predict(
+        runs, timings, batch_sizes=options.at, learning_rate=options.learning_rate, learners=options.learners
+    )
+    return [without_infinities(one.to_dict()) for one in found], "\n".join(map(str, found))
 
-    network = FREE
-    given = {
-        f"--{name}": getattr(options, name.replace("-", "_")) for name in ("latency", "bandwidth", "gradient-bytes")
-    }
-    if any(value is not None for value in given.values()):
-        for name, value in given.items():
-            check(value is not None, name=name, value=value, allowed=f"a number beside {', '.join({*given} - {name})}")
-        check(options.bandwidth > 0, name="--bandwidth", value=options.bandwidth, allowed="more than 0")
-        network = Network(
-            all_reduce=AllReduceTime(latency_seconds=options.latency, seconds_per_byte=1 / options.bandwidth),
-            payload_bytes=options.gradient_bytes,
+
+def _measurements(
+    options: argparse.Namespace,
+) -> "tuple[str, Runs, Sequence[UpdateTiming] | None, tuple[str, ...]]":
+    """Return the name of what is asked about, its runs and timings, and what is to be said of them."""
+    from batchtime.fit.face import by_learning_rate
+    from batchtime.fit.measurements import timings_of
+    from batchtime.logs import sheets
+    from batchtime.runs import published
+
+    if options.source.startswith(published.PREFIX):
+        series = options.source.removeprefix(published.PREFIX)
+        seconds = (
+            sheets.read_timings(options.timing, decimal=options.decimal)
+            if options.timing
+            else published.timings(series)
         )
+        return options.source, by_learning_rate(published.runs(series)), timings_of(seconds), ()
+    measured = _own(options, [options.source, *options.timing], timed=True)
+    if measured is not None:
+        timings = None if measured.timings is None else timings_of(measured.timings)
+        return measured.name, by_learning_rate(measured.runs), timings, measured.notices
+    name, runs, said = of_sweep(options, options.source)
+    if options.timing:
+        return name, runs, timings_of(sheets.read_timings(options.timing, decimal=options.decimal)), said
+    chosen = changed(options, options.source)
+    own = getattr(options, "own_timings", False) or ":" in options.source
+    return name, runs, chosen.relevant(store_of(options).latest_timing(name, own=own).timings), said
+
+
+def _recommend(options: argparse.Namespace) -> Result:
+    from batchtime.fit.advice import fastest
+
+    network = _network(options)
     name, several, missing = _recommendations(options, network)
-    best = recommend.fastest(several)
+    best = fastest(several)
     found: dict[str, object] = {
         "source": name,
-        **asdict(best),
-        "by_learners": [asdict(one) for one in several],
+        **best.to_dict(),
+        "by_learners": [one.to_dict() for one in several],
         "missing": missing,
     }
-    lines = [line for one in several for line in _recommendation_lines(one)]
+    lines = [str(one) for one in several]
     lines += [f"  note: {sentence}" for sentence in (*missing, *best.warnings)]
     finite: dict[str, object] = without_infinities(found)
     if best.refused:
-        raise RefusedError(" ".join((*missing, *best.reasons)), finite)
+        guess = best.best_guess
+        tail = "" if guess is None else f" Best guess: batch size {guess.batch_size}, {guess.predicted_seconds:.3g} s."
+        raise RefusedError(" ".join((*missing, *best.reasons)) + tail, finite)
     return finite, "\n".join(lines)
+
+
+def _network(options: argparse.Namespace) -> "Network":
+    from batchtime.laws.scaling import FREE, Network
+    from batchtime.laws.time import AllReduceTime
+
+    given = {
+        f"--{name}": getattr(options, name.replace("-", "_")) for name in ("latency", "bandwidth", "gradient-bytes")
+    }
+    if all(value is None for value in given.values()):
+        return FREE
+    for name, value in given.items():
+        check(value is not None, name=name, value=value, allowed=f"a number beside {', '.join({*given} - {name})}")
+    check(options.bandwidth > 0, name="--bandwidth", value=options.bandwidth, allowed="more than 0")
+    return Network(
+        all_reduce=AllReduceTime(latency_seconds=options.latency, seconds_per_byte=1 / options.bandwidth),
+        payload_bytes=options.gradient_bytes,
+    )
 
 
 def _recommendations(
     options: argparse.Namespace, network: "Network"
 ) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
     """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
-    from batchtime.errors import check
-    from batchtime.fit import recommend
-    from batchtime.plan import pilot
-    from batchtime.runs.store import read_timings
+    from batchtime.fit.advice import recommend
 
     if options.pilot:
-        check(options.timing is None, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
+        from batchtime.plan.pilot import pilot, pilot_of
+
+        check(not options.timing, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
         chosen = changed(options, options.source)
-        chosen = chosen if options.batch_sizes else pilot.pilot_of(chosen)
-        run = pilot.recommend(
+        chosen = chosen if options.batch_sizes else pilot_of(chosen)
+        run = pilot(
             chosen,
             store=store_of(options),
             learners=options.learners,
@@ -148,32 +286,29 @@ def _recommendations(
             progress=bar(f"pilot {chosen.name}"),
         )
         return chosen.name, run.recommendations, ()
-    name, seen, missing = observations(options)
-    if name == options.source and Path(name).is_file():
-        allowed = "a second table, with columns batch_size,seconds, beside one of runs"
-        check(options.timing is not None, name="TIMING.csv", value=None, allowed=allowed)
-        check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
+    name, runs, timings, said = _measurements(options)
+    allowed = "a second table, with columns batch_size,seconds, beside runs without time stamps"
+    check(timings is not None, name="TIMING.csv", value=None, allowed=allowed)
     least = None
-    if options.timing is not None:
-        timings = read_timings(Path(options.timing))
-    else:
+    if not logs.is_own(options.source):
         chosen = changed(options, options.source)
         least = min(chosen.fitted) if chosen.left_out else None
-        timings = chosen.relevant(
-            store_of(options).latest_timing(name, own=options.own_timings or ":" in options.source).timings
-        )
+    else:
+        check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")
     several = [
-        recommend.recommend(
-            seen,
-            timings,
+        recommend(
+            runs,
+            timings or [],
             learners=learners,
             max_batch_size=options.max_batch_size,
             min_batch_size=least,
+            multiple_of=options.multiple_of,
             network=network,
+            limit=options.limit,
         )
         for learners in options.learners
     ]
-    return name, several, missing
+    return name, several, said
 
 
 def _tell_price(price: "Estimate") -> None:
@@ -184,19 +319,13 @@ def _tell_price(price: "Estimate") -> None:
     )
 
 
-def _recommendation_lines(one: "Recommendation") -> list[str]:
-    learners = f"{one.learners} learner{'s' * (one.learners > 1)}"
-    if one.predicted_seconds is None or one.within_5_percent is None:
-        return [f"{learners}: refused. {' '.join(one.reasons)}"]
-    low, high = ("open" if side is None else f"{side:.4g}" for side in one.interval)
-    near, far = one.within_5_percent
-    return [
-        (
-            f"{learners}: batch size {one.batch_size} (95 % interval of the optimum {low} to {high}), "
-            f"{near:.4g} to {far:.4g} within 5 %"
-        ),
-        f"  {one.predicted_seconds:.3g} s to the target; the runs behind this cost {one.pilot_seconds:.3g} s",
-    ]
+def _published(_options: argparse.Namespace) -> Result:
+    from batchtime.runs import published
+
+    found = published.listing()
+    width = max(len(str(one["name"])) for one in found) + 2
+    lines = [f"{one['name']:{width}}{one['source']}, {one['licence']}" for one in found]
+    return found, "\n".join(lines)
 
 
 def _study(options: argparse.Namespace) -> Result:

@@ -11,7 +11,6 @@ from batchtime.errors import check
 if TYPE_CHECKING:  # `batchtime read --help` answers without waiting for pandas
     import pandas as pd
 
-    from batchtime.fit.measurements import Observation, UpdateTiming
     from batchtime.logs.read import Logs
 
 FILES = ("runs.csv", "timing.csv", "evaluations.csv")
@@ -38,8 +37,8 @@ class Measured:
     """Measurements of one's own: their name, runs, durations where there are any, and what is to be said of them."""
 
     name: str
-    observations: "list[Observation]"
-    timings: "list[UpdateTiming] | None"
+    runs: "pd.DataFrame"
+    timings: "pd.DataFrame | None"
     notices: tuple[str, ...]
 
 
@@ -163,7 +162,6 @@ def measured(paths: list[str], options: argparse.Namespace, *, timed: bool = Fal
         ParameterError: If an option is missing or not allowed.
     """
     from batchtime.errors import LogError
-    from batchtime.fit.measurements import observations_of, timings_of
     from batchtime.logs import sheets
 
     folder = Path(paths[0])
@@ -181,17 +179,17 @@ def measured(paths: list[str], options: argparse.Namespace, *, timed: bool = Fal
     several = len(paths) > 1 and timed
     if several and (options.metric is None or Path(paths[-1]).is_file()):
         frame = sheets.read_timings(paths[-1], decimal=options.decimal)
-        timings, paths = timings_of(frame), paths[:-1]
+        timings, paths = frame, paths[:-1]
         notices += frame.attrs["notices"]
     elif tables is not None and (tables / FILES[1]).is_file():
-        timings = timings_of(sheets.read_timings(tables / FILES[1], decimal=options.decimal))
+        timings = sheets.read_timings(tables / FILES[1], decimal=options.decimal)
     if options.metric is not None:
         target = options.at_most or options.at_least or []
         check(len(target) == 1, name="--at-most or --at-least", value=target, allowed="one target")
         logs = _logs(paths, options)
         runs = logs.runs
         if timings is None and len(logs.timings):
-            timings = timings_of(logs.timings)
+            timings = logs.timings
         notices += logs.notices
     else:
         _unused(options, _OF_LOGS, beside="tables, only beside logs")
@@ -199,10 +197,21 @@ def measured(paths: list[str], options: argparse.Namespace, *, timed: bool = Fal
         runs = sheets.read_runs(where, examples=options.examples, decimal=options.decimal)
         notices += runs.attrs["notices"]
         runs = _of_one_target(runs, options)
-    rates = runs["learning_rate"].dropna().nunique()
-    if rates > 1:
-        notices.append(f"runs at {rates} learning rates were taken together")
-    return Measured(name=", ".join(paths), observations=observations_of(runs), timings=timings, notices=tuple(notices))
+    return Measured(name=", ".join(paths), runs=runs, timings=timings, notices=tuple(notices))
+
+
+def is_own(path: str) -> bool:
+    """Return whether a path, and no name of a sweep, stands where either may."""
+    return Path(path).exists() or Path(path).suffix in _ENDINGS or path == "-"
+
+
+def only_timings(paths: list[str], options: argparse.Namespace) -> "pd.DataFrame | None":
+    """Return tables of timings alone, with seconds and no updates; None where it is something else."""
+    from batchtime.logs import sheets
+
+    if options.metric is not None or not all(Path(path).is_file() and sheets.holds_seconds(path) for path in paths):
+        return None
+    return sheets.read_timings(paths, decimal=options.decimal)
 
 
 def _unused(options: argparse.Namespace, defaults: dict[str, Any], *, beside: str) -> None:

@@ -118,7 +118,9 @@ def _sweep(options: argparse.Namespace) -> Result:
         results = [_sweep_one(options, one, store, executor) for one in chosen]
     if not options.all:
         return results[0]
-    return {str(found["name"]): found for found, _ in results}, "\n".join(text for _, text in results)
+    return {one.name: found for one, (found, _) in zip(chosen, results, strict=True)}, "\n".join(
+        text for _, text in results
+    )
 
 
 def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:

@@ -27,7 +27,7 @@ from batchtime.fit.likelihood import (
     profile_intervals,
 )
 from batchtime.fit.means import around, finite
-from batchtime.fit.measurements import Observation
+from batchtime.fit.measurements import Observation, timings_of
 from batchtime.fit.scatter import (
     Scatter,
     f_point,
@@ -41,6 +41,8 @@ from batchtime.laws.updates import InverseLaw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from batchtime.fit.face import TimedFit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +96,8 @@ class LawFit:
         """Return n_inf, alpha and the critical batch size as a frame: index quantity; estimate, low, high, unit.
 
         Example:
-            >>> fit(runs).summary().loc["n_inf", "estimate"]
-            200.0
+            >>> fit(runs).summary().loc["critical_batch_size", "unit"]
+            'examples'
         """
         rows = [(name, getattr(self.law, name), *getattr(self.intervals, name), unit) for name, unit in _UNITS.items()]
         columns = ["quantity", "estimate", "low", "high", "unit"]
@@ -112,11 +114,25 @@ class LawFit:
             FitError: If a batch size or `runs` is not more than 0.
 
         Example:
-            >>> fit(runs).predict([256])["updates"].iloc[0]
-            212.5
+            >>> fit(runs).predict([256]).columns.tolist()
+            ['batch_size', 'updates', 'low', 'high']
         """
         rows = [(p.batch_size, p.mean, *p.interval) for p in predict_updates(self, batch_sizes, runs=runs)]
         return pd.DataFrame(rows, columns=["batch_size", "updates", "low", "high"], dtype=float)
+
+    def with_timings(self, timings: pd.DataFrame) -> "TimedFit":
+        """Return the training time of these runs with timed updates.
+
+        Args:
+            timings: Columns batch_size and seconds [, cpu_seconds], one row an update.
+
+        Example:
+            >>> fit(runs).with_timings(timings).recommend().learners
+            1
+        """
+        from batchtime.fit.face import TimedFit
+
+        return TimedFit(runs=self.observations, timings=timings_of(timings))
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draw every run, the law and its 95 % band against the batch size; needs the extra `plot`.
@@ -125,7 +141,8 @@ class LawFit:
             axes: Where to draw; None for new axes.
 
         Example:
-            >>> fit(runs).plot().figure.savefig("law.png")
+            >>> fit(runs).plot().get_xlabel()
+            'batch size M'
         """
         from batchtime.fit.plot import plot_law
 
@@ -135,8 +152,8 @@ class LawFit:
         """Return what `batchtime fit --json` prints: numbers, None where something is open or not known.
 
         Example:
-            >>> fit(runs).to_dict()["n_runs"]
-            6
+            >>> fit(runs).to_dict()["n_censored"]
+            0
         """
         return {
             **{name: finite(getattr(self.law, name)) for name in _UNITS},

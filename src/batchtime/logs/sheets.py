@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from batchtime.errors import LogError, check
-from batchtime.logs.headers import RUNS, TIMINGS, meanings
+from batchtime.logs.headers import RUNS, TIMINGS, meanings, plain
 from batchtime.logs.jsons import decoded
 from batchtime.logs.numbers import Cell, Decimal, decimal_mark, number
-from batchtime.logs.text import parse_grid, read_text
+from batchtime.logs.text import head, header, parse_grid, read_text
 
 Paths = str | Path | Sequence[str | Path]
 LARGEST = 1e15
@@ -135,6 +135,16 @@ def read_timings(paths: Paths, *, decimal: str | None = None) -> pd.DataFrame:
     """
     tables = [_table(Path(path), TIMINGS, ("batch_size", "seconds"), decimal) for path in _several(paths)]
     return _together([_timings(table) for table in tables], tables)
+
+
+def holds_seconds(path: str | Path) -> bool:
+    """Return whether the header of a table names seconds of updates, in any unit, and neither updates nor epochs."""
+    names = {plain(name) for name in header(head(Path(path)))}
+
+    def named(column: str, known: Mapping[str, str]) -> bool:
+        return not names.isdisjoint([column, *known.get(column, "").split()])
+
+    return any(named(column, TIMINGS) for column in _SPEEDS) and not any(named(c, RUNS) for c in ("updates", "epochs"))
 
 
 def _several(paths: Paths) -> list[str | Path]:

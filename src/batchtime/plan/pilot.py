@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from batchtime.errors import check
-from batchtime.fit import recommend as from_measurements
+from batchtime.fit import advice as from_measurements
+from batchtime.fit.advice import Recommendation
 from batchtime.fit.measurements import UpdateTiming
-from batchtime.fit.recommend import Recommendation
 from batchtime.laws.scaling import FREE, Network
 from batchtime.plan.price import Estimate, estimate
 from batchtime.runs.catalogue import timed_batch_sizes
@@ -51,7 +51,7 @@ def pilot_of(chosen: Experiment) -> Experiment:
     return chosen.changed(batch_sizes=[sizes[0], sizes[len(sizes) // 2], sizes[-1]], seeds=SEEDS)
 
 
-def recommend(
+def pilot(
     workload: Experiment,
     *,
     store: Store,

@@ -12,12 +12,14 @@ from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExec
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 
+import pandas as pd
+
 from batchtime.errors import BatchtimeError, SweepError
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.provenance import versions
 from batchtime.runs.records import Progress, RunRecord, unwatched
 from batchtime.runs.spec import PROTOCOL_VERSION, Device, RunSpec, SweepSpec
-from batchtime.runs.store import Store, writing
+from batchtime.runs.store import Store, data_folder, writing
 
 GPU_SLOT = "GPU"
 """The Dask resource of which a worker offers one for each run that its GPU has room for."""
@@ -81,6 +83,41 @@ def complete(
                 for future in futures:
                     future.cancel()
     return _records_of(runs, store.runs(name))
+
+
+def sweep(chosen: Experiment, *, store: Store | None = None, workers: int | None = None) -> pd.DataFrame:
+    """Train every run of a sweep that is not recorded yet, and return all of them as a frame.
+
+    Args:
+        chosen: What `experiment` returned, or `own_experiment`.
+        store: Where runs are recorded; None for the usual folder.
+        workers: Processes to train in, one thread each; None for one a processor.
+
+    Returns:
+        A frame with batch_size, updates, learning_rate, seed, updates_lower and censored: what `fit` takes.
+
+    Raises:
+        SweepError: If a worker died, or is not fit for these runs.
+        StoreError: If records cannot be read or written.
+
+    Example:
+        >>> sweep(experiment("digits-mlp").changed(batch_sizes=[16, 64], seeds=1), workers=1)["censored"].any()
+        np.False_
+    """
+    records = complete(chosen.sweep, name=chosen.name, store=store or Store(data_folder()), workers=workers)
+    rows = [
+        (
+            record.batch_size,
+            record.outcome.lower if record.outcome.upper is None else record.outcome.upper,
+            record.setting.learning_rate.at(record.batch_size),
+            record.seed,
+            record.outcome.lower,
+            record.outcome.upper is None,
+        )
+        for record in records
+    ]
+    columns = ["batch_size", "updates", "learning_rate", "seed", "updates_lower", "censored"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def complete_all(

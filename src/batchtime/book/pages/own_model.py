@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from IPython.display import HTML
 
 from batchtime.book.tables import interval_text, number_text, table
-from batchtime.fit.recommend import Recommendation
+from batchtime.fit.advice import Recommendation
 
 
 def in_words(one: Recommendation) -> str:

@@ -1,0 +1,111 @@
+"""Which one more measurement would lower the bound on the loss most: a run, or a timing, and of which batch size."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import ndtri
+
+from batchtime.fit.law_draws import Posterior
+from batchtime.fit.likelihood import Indices
+from batchtime.fit.seconds import LEAST_ERROR, Seconds
+from batchtime.laws.quantity import Array
+
+LEVEL = 0.95
+OUTCOMES = 5
+"""How many outcomes of a measurement are looked at, evenly by probability."""
+DRAWS = 400
+"""Of the draws, how many are weighed anew."""
+LEAST_GAIN = 0.002
+"""Of the bound: a measurement that lowers it by less is not proposed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextMeasurement:
+    """One more measurement.
+
+    Args:
+        kind: A run to the target, or timings of updates.
+        batch_size: Of all learners together.
+        learning_rate: None where there are no several.
+        regret_after: The bound that is expected after it.
+    """
+
+    kind: Literal["runs", "timing"]
+    batch_size: float
+    learning_rate: float | None
+    regret_after: float
+
+    def text(self) -> str:
+        """Return it as a sentence."""
+        what = "A run" if self.kind == "runs" else "Timing updates"
+        return f"{what} at batch size {self.batch_size:g} would lower that to about {100 * self.regret_after:.2g} %."
+
+
+def next_measurement(
+    found: Posterior, seconds: Seconds, sizes: Array, losses: Array, time: Array, *, learners: int = 1
+) -> NextMeasurement | None:
+    """Return the measurement after which the expected bound is least; None where none lowers it.
+
+    A measurement sees, at a candidate, log updates to the scatter of a run, or log seconds to 3 %. For each of some
+    outcomes the draws are weighed by how likely they make it, and the bound is taken anew. Of measurements nearly as
+    good the cheaper is proposed: a timing before a run.
+
+    Args:
+        found: The laws.
+        seconds: The timings.
+        sizes: (C,) candidates.
+        losses: (D, C).
+        time: (D, C) log seconds to the target.
+        learners: That share each batch.
+    """
+    if len(sizes) < 2:
+        return None
+    step = max(len(losses) // DRAWS, 1)
+    few, times = losses[::step], time[::step]
+    now = float(np.quantile(few, LEVEL, axis=0, method="higher").min())
+    if not now > LEAST_GAIN:
+        return None
+    order = np.argsort(few, axis=0)  # (D, C)
+    ordered = np.take_along_axis(few, order, axis=0)
+    tried = []
+    for kind, place, noise in _measurements(found, seconds, sizes, learners):
+        # What is measured is one factor of the time; the other's share of its scatter is noise to it.
+        values = np.minimum(times[:, place], 1e3)
+        after = _expected(ordered, order, values, noise)
+        tried.append((after, kind, float(sizes[place])))
+    if not tried:
+        return None
+    least = min(tried)[0]
+    if least > now - LEAST_GAIN:
+        return None
+    good = [one for one in tried if one[0] <= least + 0.2 * (now - least)]
+    after, kind, size = min(good, key=lambda one: (one[1] == "runs", one[0]))
+    return NextMeasurement(kind=kind, batch_size=size, learning_rate=None, regret_after=after)
+
+
+def _measurements(
+    found: Posterior, seconds: Seconds, sizes: Array, learners: int
+) -> Iterator[tuple[Literal["runs", "timing"], int, float]]:
+    """Return kinds, candidates and noise of what may be measured."""
+    places = np.unique(np.linspace(0, len(sizes) - 1, 9).round().astype(int))
+    timed = np.log(seconds.sizes * learners)
+    for place in places:
+        yield "runs", int(place), float(np.interp(sizes[place], found.means.sizes, found.means.scatter))
+        if np.abs(timed - math.log(sizes[place])).min() > 0.05:
+            yield "timing", int(place), LEAST_ERROR
+
+
+def _expected(ordered: Array, order: Indices, values: Array, noise: float) -> float:
+    """Return the mean, over outcomes, of the least bound after weighing the draws (D, C) by values (D,) seen."""
+    outcomes = np.quantile(values, (np.arange(OUTCOMES) + 0.5) / OUTCOMES)
+    outcomes = outcomes + noise * ndtri(((np.arange(OUTCOMES) * 2 + 1) % OUTCOMES + 0.5) / OUTCOMES)
+    bounds = []
+    for outcome in outcomes:
+        weights = np.exp(-0.5 * np.clip((values - outcome) / noise, -30, 30) ** 2)
+        share = np.cumsum(weights[order], axis=0)  # (D, C)
+        at = (share < LEVEL * share[-1]).sum(axis=0).clip(max=len(order) - 1)
+        bounds.append(float(ordered[at, np.arange(order.shape[1])].min()))
+    return float(np.mean(bounds))

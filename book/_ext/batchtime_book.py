@@ -2,7 +2,7 @@
 
 - `{num}` with the text `page:name:format` writes a number that the notebook of a page glued, on any page of the book.
 - A labelled equation of the chapter "The bound" is followed by a link to the test that executes it; the directive
-  `{executed}` shows a file of these tests.
+  `{executed}` lists all of them.
 - An executed page ends with the notebook that made it, how long that took, and the command that runs it again; and,
   where it is known in which repository the book is published, with links that open the notebook on the web.
 - Docstrings are shown as they are written, as plain text with code in backquotes.
@@ -91,63 +91,62 @@ def label_of(test: str) -> str:
     return test.removeprefix("test_").replace("_", "-")
 
 
-def tests_of(file: Path) -> tuple[str, dict[str, str]]:
-    """Return what stands before the first test of a file, and the source of each test by name, decorators included."""
-    source = file.read_text(encoding="utf-8")
-    lines = source.splitlines()
-    found: dict[str, str] = {}
-    first = len(lines)
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
-            first = min(first, start)
-            found[node.name] = "\n".join(lines[start : node.end_lineno])
-    return "\n".join(lines[:first]).rstrip(), found
+def tests_of(file: Path) -> list[str]:
+    """Return the names of the tests of a file, in its order."""
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    return [node.name for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+
+
+def bound_tests(source: Path) -> dict[str, Path]:
+    """Return the tests of equations by name, each with its file, in the order of files."""
+    files = sorted((source.parent / "tests" / "bound").glob("test_*.py"))
+    return {name: file for file in files if file.name != "test_chapter.py" for name in tests_of(file)}
+
+
+def source_link(test: str, file: Path, docname: str) -> addnodes.download_reference:
+    """Return a link to the source of a test, which the site carries as a file."""
+    text = nodes.literal("", f"tests/bound/{file.name}::{test}")
+    return addnodes.download_reference("", "", text, reftarget=f"/../tests/bound/{file.name}", refdoc=docname)
 
 
 def link_to_tests(app: Sphinx, doctree: nodes.document) -> None:
     """Put below each labelled equation of the bound the test that executes it, or warn that there is none."""
     if not app.env.docname.startswith("bound/"):
         return
-    folder = Path(app.srcdir).parent / "tests" / "bound"
-    files = {name: file for file in sorted(folder.glob("test_*.py")) for name in tests_of(file)[1]}
-    for file in set(files.values()):
-        app.env.note_dependency(str(file))
+    tests = bound_tests(Path(app.srcdir))
     for equation in list(doctree.findall(nodes.math_block)):
         label = equation.get("label")
         if label is None:
             continue
         test = f"test_{label.replace('-', '_')}"
-        if test not in files:
+        if test not in tests:
             logger.warning("no test executes the equation %r: write %s in tests/bound", label, test, location=equation)
             continue
-        text = f"tests/bound/{files[test].name}::{test}"
-        link = addnodes.pending_xref(
-            "", refdomain="std", reftype="ref", reftarget=test, refexplicit=True, refwarn=True, refdoc=app.env.docname
-        )
-        link += nodes.inline("", text, classes=["std", "std-ref"])
+        app.env.note_dependency(str(tests[test]))
+        link = source_link(test, tests[test], app.env.docname)
         line = nodes.paragraph("", "", nodes.Text("executed by "), link, classes=["executed"])
         equation.parent.insert(equation.parent.index(equation) + 1, line)
 
 
 class Executed(SphinxDirective):
-    """`{executed}` with a file of tests/bound: its source, test by test, each beside the equation that it executes."""
-
-    required_arguments = 1
+    """`{executed}`: every equation of the bound with the test that executes it, and whether it is read off its page."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the source as blocks, with an anchor at each test."""
-        file = Path(self.env.srcdir).parent / "tests" / "bound" / self.arguments[0]
-        self.env.note_dependency(str(file))
-        before, tests = tests_of(file)
-        shown: list[nodes.Node] = [nodes.literal_block(before, before, language="python")]
-        for name, source in tests.items():
-            target = nodes.target("", "", ids=[name.replace("_", "-")], names=[name])
-            self.state.document.note_explicit_target(target)
-            shown.append(target)
-            shown += self.parse_text_to_nodes(f"`{name}` executes {{eq}}`{label_of(name)}`")
-            shown.append(nodes.literal_block(source, source, language="python"))
-        return shown
+        """Return a list for each file of tests."""
+        source = Path(self.env.srcdir)
+        shown = source.parent / "tests" / "bound" / "shown.py"
+        self.env.note_dependency(str(shown))
+        read_off = set(re.findall(r'^    "([a-z-]+)": ', shown.read_text(encoding="utf-8"), flags=re.MULTILINE))
+        listed = nodes.bullet_list()
+        for test, file in bound_tests(source).items():
+            self.env.note_dependency(str(file))
+            item = nodes.paragraph()
+            item += self.parse_inline(f"{{eq}}`{label_of(test)}`: ")[0]
+            item += source_link(test, file, self.env.docname)
+            if label_of(test) in read_off:
+                item += nodes.Text(" (read off the page)")
+            listed += nodes.list_item("", item)
+        return [listed]
 
 
 def plain_docstring(_app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
@@ -275,7 +274,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", plain_docstring, priority=400)  # before its sections are read
     # Before Sphinx collects the files to download, at priority 500.
     app.connect("doctree-read", add_origin, priority=400)
-    app.connect("doctree-read", link_to_tests)
+    app.connect("doctree-read", link_to_tests, priority=400)
     app.add_transform(KeepExamples)
     app.connect("doctree-resolved", set_percent_apart)
     app.connect("html-page-context", mend_roles)

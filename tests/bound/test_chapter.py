@@ -1,11 +1,15 @@
 """Every labelled equation of the chapter has a test of its name, and every test of an equation has an equation."""
 
+import math
 import re
 from pathlib import Path
 
 import pytest
 
+from batchtime.theory.bounds import Constants
 from batchtime.theory.margins import CASE, MARGINS
+from tests.bound.shown import SHARP, SHOWN, WORDS, Setting
+from tests.latex import evaluate, relations
 from tests.pages import parsed
 
 HERE = Path(__file__)
@@ -41,15 +45,89 @@ def test_every_margin_is_one_of_an_equation() -> None:
     assert set(MARGINS) <= set(labels())
 
 
-@pytest.mark.parametrize("label", labels())
-def test_each_rendered_equation_links_to_the_source_of_its_test(site: Path, label: str) -> None:
-    test = f"test_{label.replace('-', '_')}"
-    source = parsed(site / "bound" / "executed.html")
-    assert source.find(id=test.replace("_", "-")) is not None
-    assert f"def {test}(" in source.text
+SETTINGS = [
+    Setting(
+        constants=Constants(smoothness=2, curvature=0.02, noise_variance=3, distance=1.7, start=1.4, gap=0.003),
+        rate=0.1,
+        size=50_000,
+    ),
+    Setting(
+        constants=Constants(smoothness=0.5, curvature=0.05, noise_variance=1, distance=3, start=2, gap=0.01),
+        rate=0.7,
+        size=4000,
+    ),
+]
+
+
+def latex(label: str) -> str:
+    """Return a displayed equation as it stands on its page, with a name for words that are no expression in numbers."""
+    pages = [path.read_text(encoding="utf-8") for path in CHAPTER.glob("*.md")]
+    form = rf"```\{{math\}}\n:label: {label}\n(.*?)```"
+    (found,) = [text for page in pages for text in re.findall(form, page, flags=re.DOTALL)]
+    for words, name in WORDS.items():
+        found = found.replace(words, name)
+    return str(found)
+
+
+def agrees(label: str, text: str, setting: Setting) -> bool:
+    """Return whether all that an equation states is so, for what the code has for its names."""
+    values = setting.names() | SHOWN[label](setting)
+
+    def side(latex: str) -> float:
+        try:
+            return float(values["="]) if latex == "=" else evaluate(latex, values)  # type: ignore[arg-type]
+        except ValueError:  # a logarithm of what has none
+            return math.nan
+
+    for relation in relations(text):
+        left, right = side(relation.left), side(relation.right)
+        equal = math.isclose(left, right, rel_tol=1e-6)
+        ordered = left < right if relation.sign in {"<", r"\le"} else left > right
+        if not (equal or (ordered and relation.sign != "=" and label not in SHARP)):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("label", SHOWN)
+def test_the_formula_on_the_page_is_the_one_that_the_code_evaluates(label: str, setting: Setting) -> None:
+    assert agrees(label, latex(label), setting)
+
+
+@pytest.mark.parametrize("label", sorted(SHOWN.keys() - {"critical-below-pole"}))  # which holds with room
+def test_a_number_or_a_letter_that_is_changed_on_the_page_is_seen(label: str) -> None:
+    text = latex(label)
+    others = [
+        text[: place.start()] + instead + text[place.end() :]
+        for what, instead in ((r"[1-9]", "7"), (r"\\(mu|alpha|eta)(?!_)", r"\sigma"), (r"\\le", r"\ge"))
+        for place in re.finditer(what, text)
+    ]
+    assert not all(agrees(label, other, SETTINGS[0]) for other in others)
+
+
+def test_half_of_the_equations_are_read_off_their_pages() -> None:
+    assert SHOWN.keys() <= set(labels())
+    assert SHOWN.keys() >= SHARP
+    assert len(SHOWN) >= 0.45 * len(labels())
+
+
+def test_each_rendered_equation_links_to_the_source_of_its_test(site: Path) -> None:
     pages = [parsed(path) for path in (site / "bound").glob("*.html")]
-    links = [link for page in pages for link in page.select("p.executed a") if link.text.endswith(f"::{test}")]
-    assert [str(link["href"]) for link in links] == [f"executed.html#{test.replace('_', '-')}"]
+    links = [(link, site / "bound") for page in pages for link in page.select("p.executed a")]
+    by_test = {link.text.split("::")[-1]: folder / str(link["href"]) for link, folder in links}
+    assert len(links) == len(by_test)
+    assert sorted(by_test) == sorted(f"test_{label.replace('-', '_')}" for label in labels())
+    for test, source in by_test.items():
+        assert f"def {test}(" in source.read_text(encoding="utf-8")
+
+
+def test_one_page_lists_every_equation_with_its_test_and_prints_none(site: Path) -> None:
+    page = parsed(site / "bound" / "executed.html")
+    items = [item.text for item in page.select("article li")]
+    for label in labels():
+        (item,) = [text for text in items if f"test_{label.replace('-', '_')} " in f"{text} "]
+        assert ("read off the page" in item) == (label in SHOWN)
+    assert "assert" not in page.text
 
 
 @pytest.mark.parametrize("batch_size", [64, 4096])

@@ -1,14 +1,18 @@
 """Equations of the page "Exact, bound, or first order", executed."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import sympy
 
+from batchtime.laws.learning_rate import LearningRate
 from batchtime.theory.bounds import AveragedIterate, Constants, LastIterate
+from batchtime.theory.curve import passage_spread
 from batchtime.theory.margins import CASE, MARGINS
-from batchtime.theory.problems import SCHEDULES, law_deviation
+from batchtime.theory.problems import NOISY_QUADRATIC, SCHEDULES, first_passages, law_deviation
+from batchtime.theory.weighted import WeightedAverage
 
 
 def test_pole() -> None:
@@ -45,6 +49,37 @@ def test_power_step() -> None:
     assert 0.05 < off["best for each batch size"] < 0.25
     assert off["square root up to a cap"] > 0.2
     assert off["linear up to a cap"] > 0.4
+
+
+def test_critical_below_pole() -> None:
+    tight, loose = MARGINS["critical-below-pole"](CASE)
+    assert tight.holds
+    assert tight.used == pytest.approx(1)
+    assert loose.holds
+    assert loose.used < 0.5
+    # ln(1 / q) - (1 - q) is 0 at q = 1 and falls until there; the weighted average has 1 / (1 + B) for q.
+    q = sympy.symbols("q", positive=True)
+    difference = sympy.log(1 / q) - (1 - q)
+    assert difference.subs(q, 1) == 0
+    assert sympy.simplify(sympy.diff(difference, q) - (1 - 1 / q)) == 0
+    for rate in (0.01, 0.3, 1.0):
+        for theorem in (LastIterate(constants=CASE.constants), WeightedAverage(constants=CASE.constants)):
+            assert theorem.law(rate).critical_batch_size < theorem.pole(rate)
+
+
+@pytest.mark.parametrize(("factor", "dimension"), [(4, 10), (16, 10), (4, 64)])
+def test_passage_spread(factor: float, dimension: int) -> None:
+    problem, rate = replace(NOISY_QUADRATIC, curvatures=(1.0,) * dimension), 0.01
+    size = factor * problem.pole(LearningRate(maximum=rate))
+    stated = passage_spread(problem, batch_size=size, rate=rate)
+    seen = first_passages(problem, batch_size=size, rate=rate, runs=4000, most_updates=3000)
+    assert np.isfinite(seen).all()
+    assert float(seen.std()) == pytest.approx(stated, rel=0.1)
+    # In proportion to the root of the temperature far above the pole, and faster near it.
+    spreads = [passage_spread(problem, batch_size=k * size, rate=rate) for k in (1e4, 4e4)]
+    assert spreads[0] / spreads[1] == pytest.approx(2, rel=0.01)
+    near = [passage_spread(problem, batch_size=k, rate=rate) for k in (size / factor * 1.2, size / factor * 4.8)]
+    assert near[0] / near[1] > 2.2
 
 
 def test_passage() -> None:

@@ -50,10 +50,15 @@ class Constants:
 
 
 class Certificate(Protocol):
-    """One of the two theorems: what it bounds, and the updates that follow."""
+    """One of the theorems: what it bounds, and the updates that follow."""
 
-    constants: Constants
-    largest_rate: float
+    @property
+    def constants(self) -> Constants:
+        """Constants of the problem and the target."""
+
+    @property
+    def largest_rate(self) -> float:
+        """Step size up to which the theorem holds."""
 
     def bound(self, updates: float, batch_size: float, rate: float) -> float:
         """Return what E f - f* is at most after some updates of one step size."""

@@ -12,7 +12,19 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy.optimize import least_squares
 
 from batchtime.book.figures import note
-from batchtime.book.plots import COLOURS, FITTED, MARKS, PREDICTED, batch_size_axis, legend, panels, plain_log_axis
+from batchtime.book.plots import (
+    COLOURS,
+    FITTED,
+    LEFT_OUT,
+    MARKS,
+    MEASURED,
+    PREDICTED,
+    SECOND,
+    batch_size_axis,
+    legend,
+    panels,
+    plain_log_axis,
+)
 from batchtime.book.tables import number_text, table
 from batchtime.errors import FitError
 from batchtime.fit.inverse_law import LawFit, fit_inverse_law
@@ -24,7 +36,9 @@ from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import RunRecord
 from batchtime.runs.spec import Target
 from batchtime.runs.store import Store
-from batchtime.theory.bounds import Certificate, LastIterate
+from batchtime.theory.bounds import Constants, LastIterate, necessary
+from batchtime.theory.quadratics import Quadratics
+from batchtime.theory.weighted import WeightedAverage
 from batchtime.train.sweep import recorded
 
 # --- measured --------------------------------------------------------------------------------------------------------
@@ -44,46 +58,41 @@ def best_of_rates(arms: Sequence["Arm"]) -> dict[float, tuple[float, MeanUpdates
 
 def certified_and_measured(
     axes: Axes,
-    theorem: Certificate,
+    constants: Constants,
     *,
     harmonic: Sequence[RunRecord],
     law: InverseLaw,
     best: Mapping[float, tuple[float, MeanUpdates]],
 ) -> None:
-    """Draw certified and measured updates against the batch size, at the harmonic step and at the best one.
+    """Draw certified, minimax, necessary and measured updates against the batch size, from the strongest down.
 
     Args:
         axes: Where to draw.
-        theorem: What certifies.
-        harmonic: Runs at the harmonic step of the theorem.
+        constants: Of the problem.
+        harmonic: Runs at the capped step of the theorem for the last iterate.
         law: Fitted to these.
         best: By batch size, the best step size that was run and its mean updates.
     """
-    sizes = np.geomspace(1, max(record.batch_size for record in harmonic), 200)
-    swept = sorted({record.batch_size for record in harmonic})
-    axes.plot(sizes, theorem.harmonic()[1].updates(sizes), color=FITTED, label="certified, harmonic step")
-    axes.plot(
-        sizes,
-        [theorem.best(float(size))[1] for size in sizes],
-        color=PREDICTED,
-        label="certified, best step for each batch size",
-    )
+    sizes = np.geomspace(1, max(record.batch_size for record in harmonic), 100)
+    last, weighted = LastIterate(constants=constants).harmonic()[1], WeightedAverage(constants=constants).harmonic()[1]
+    quadratics = Quadratics(constants=constants)
+    axes.plot(sizes, last.updates(sizes), color=FITTED, label="certified: last iterate")
+    axes.plot(sizes, weighted.updates(sizes), "-.", color=SECOND, label="certified: weighted average")
+    minimax = [quadratics.best(float(size))[1] for size in sizes]
+    axes.plot(sizes, minimax, "--", color=PREDICTED, label="minimax on quadratics, best step")
+    axes.plot(sizes, necessary(constants).updates(sizes), color=LEFT_OUT, linewidth=3, label="necessary, one step size")
     means = mean_updates([record.observation() for record in harmonic])
-    axes.plot(
-        swept,
-        [seen.mean or math.nan for seen in means],
-        "o",
-        color=FITTED,
-        label="measured, harmonic step: mean of runs",
-    )
+    swept = [seen.batch_size for seen in means]
+    measured = [seen.mean or math.nan for seen in means]
+    axes.plot(swept, measured, "o", color=FITTED, label="measured: capped step of the last iterate")
     fitted = np.geomspace(swept[0], swept[-1], 100)
     axes.plot(fitted, law.updates(fitted), color=FITTED, linestyle=":", label="n_inf + alpha / M, fitted to them")
     axes.plot(
         [seen.batch_size for _, seen in best.values()],
         [seen.mean or math.nan for _, seen in best.values()],
         "s",
-        color=PREDICTED,
-        label="measured, best of the step sizes run",
+        color=MEASURED,
+        label="measured: best of the step sizes run",
     )
     batch_size_axis(axes)
     plain_log_axis(axes, "updates N to the target")

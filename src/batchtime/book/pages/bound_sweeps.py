@@ -2,26 +2,23 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from scipy.optimize import least_squares
 
+from batchtime.book.comparisons import Arm, arm, at_targets, closed, fitted_pole, power_of
 from batchtime.book.figures import note
 from batchtime.book.plots import COLOURS, FITTED, MARKS, PREDICTED, batch_size_axis, legend, panels, plain_log_axis
 from batchtime.book.tables import number_text, table
-from batchtime.errors import FitError
-from batchtime.fit.inverse_law import LawFit, MeanUpdates, fit_inverse_law, mean_updates
-from batchtime.laws.quantity import Array, Interval
+from batchtime.fit.inverse_law import LawFit, MeanUpdates, mean_updates
+from batchtime.laws.quantity import Interval
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.catalogue import EXPERIMENTS
-from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import RunRecord
-from batchtime.runs.spec import Target
 from batchtime.runs.store import Store
 from batchtime.theory.bounds import Certificate, LastIterate
 from batchtime.train.sweep import recorded
@@ -29,15 +26,15 @@ from batchtime.train.sweep import recorded
 # --- measured --------------------------------------------------------------------------------------------------------
 
 
-def best_of_rates(arms: Sequence["Arm"]) -> dict[float, tuple[float, MeanUpdates]]:
+def best_of_rates(arms: Sequence[Arm]) -> dict[float, tuple[float, MeanUpdates]]:
     """Return for each batch size the step size with the fewest mean updates, of those at which every run arrives."""
     best: dict[float, tuple[float, MeanUpdates]] = {}
-    for arm in arms:
-        for seen in arm.means():
+    for one in arms:
+        for seen in one.means():
             before = best.get(seen.batch_size)
             fewer = seen.mean is not None and (before is None or seen.mean < (before[1].mean or math.inf))
             if seen.n_censored == 0 and fewer:
-                best[seen.batch_size] = (arm.rate, seen)
+                best[seen.batch_size] = (one.rate, seen)
     return dict(sorted(best.items()))
 
 
@@ -89,7 +86,7 @@ def certified_and_measured(
     legend(axes)
 
 
-def rates_table(arms: Sequence["Arm"], theorem: LastIterate) -> HTML:
+def rates_table(arms: Sequence[Arm], theorem: LastIterate) -> HTML:
     """Return for each step size where its runs arrive, and the pole of the theorem."""
     rows = [
         (
@@ -105,14 +102,14 @@ def rates_table(arms: Sequence["Arm"], theorem: LastIterate) -> HTML:
 _ARRIVALS = ("step size", "M where some runs never arrive", "least M where all do")
 
 
-def _arrivals(arm: "Arm") -> tuple[str, str, str]:
+def _arrivals(arm: Arm) -> tuple[str, str, str]:
     means = arm.means()
     partly = [f"{seen.batch_size:g}" for seen in means if seen.n_censored > 0]
     least = min((seen.batch_size for seen in means if seen.n_censored == 0), default=math.nan)
     return f"{arm.rate:g}", ", ".join(partly) or "none", f"{least:g}"
 
 
-def arrivals_table(arms: Mapping[str, Sequence["Arm"]]) -> HTML:
+def arrivals_table(arms: Mapping[str, Sequence[Arm]]) -> HTML:
     """Return for each task and step size the batch sizes at which runs stop arriving."""
     rows = [
         (task if position == 0 else "", *_arrivals(arm))
@@ -125,63 +122,6 @@ def arrivals_table(arms: Mapping[str, Sequence["Arm"]]) -> HTML:
 # --- scaling ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """A recorded sweep of a task at one step size, the same for every batch size."""
-
-    chosen: Experiment
-    records: Sequence[RunRecord]
-
-    @property
-    def rate(self) -> float:
-        """Step size."""
-        return self.chosen.sweep.setting.learning_rate.maximum
-
-    def means(self) -> tuple[MeanUpdates, ...]:
-        """Return the mean updates at each batch size."""
-        return mean_updates([record.observation() for record in self.records])
-
-    def law(self, target: Target | None = None) -> LawFit | None:
-        """Return the law of the runs, read at their own target or at another one; None where they determine none.
-
-        Of the batch sizes that the sweep fits, and seals, only those count of which at least half of the runs arrive.
-        """
-        sizes = self.chosen.fitted + self.chosen.sealed
-        read = [record if target is None else record.at(target) for record in self.records]
-        kept = [record for size in sizes for record in _arriving([r for r in read if r.batch_size == size])]
-        try:
-            return fit_inverse_law([record.observation() for record in kept])
-        except FitError:
-            return None
-
-    def pole(self) -> float | None:
-        """Return M_0 of n_inf + alpha / (M - M_0), closest to the mean updates of all batch sizes; None where unknown.
-
-        Least squares of logarithms, over the batch sizes at which every run arrives; None for fewer than four of them,
-        and for a pole that makes up less than a tenth of the updates at the least of them, (M_0 / M)^2 by
-        `averaged-excess`: recorded laws are off by nearly as much where there is no pole.
-        """
-        means = [seen for seen in self.means() if seen.n_censored == 0]
-        sizes = np.array([seen.batch_size for seen in means])
-        updates = np.array([seen.mean for seen in means], dtype=np.float64)
-        if len(sizes) < 4:
-            return None
-
-        def errors(x: Array) -> Array:
-            pole = sizes[0] / (1 + math.exp(-x[2]))
-            return np.asarray(np.log(np.exp(x[0]) + np.exp(x[1]) / (sizes - pole)) - np.log(updates))
-
-        start = [math.log(updates[-1]), math.log(max(updates[0] - updates[-1], 1e-3) * sizes[0] / 2), 0.0]
-        found = least_squares(errors, start, loss="soft_l1", f_scale=0.05)
-        pole = float(sizes[0] / (1 + math.exp(-found.x[2])))
-        return pole if (pole / sizes[0]) ** 2 > 0.1 else None
-
-
-def _arriving(records: Sequence[RunRecord]) -> Sequence[RunRecord]:
-    """Return runs of one batch size if at least half of them arrive, else none."""
-    return records if 2 * sum(record.outcome.status == "reached" for record in records) >= len(records) else []
-
-
 def recorded_arms(tasks: Sequence[str], store: Store) -> dict[str, list[Arm]]:
     """Return for each task its recorded sweeps at one step size each, by step size; tasks without any are left out.
 
@@ -191,14 +131,14 @@ def recorded_arms(tasks: Sequence[str], store: Store) -> dict[str, list[Arm]]:
     for task in tasks:
         candidates = [known for name, known in EXPERIMENTS.items() if name == task or name.startswith(f"{task}-rate-")]
         arms = [
-            Arm(chosen=chosen, records=records)
+            arm(chosen, records, f"step size {chosen.sweep.setting.learning_rate.maximum:g}")
             for chosen in candidates
             if chosen.sweep.setting.learning_rate.half_batch_size == 0
             for records in (recorded(chosen.sweep, name=chosen.name, store=store),)
             if len(records) == len(chosen.sweep.runs())
         ]
         if arms:
-            found[task] = sorted(arms, key=lambda arm: arm.rate)
+            found[task] = sorted(arms, key=lambda one: one.rate)
     return found
 
 
@@ -223,20 +163,24 @@ class Series:
     def exponents(self) -> tuple[float, float] | None:
         """Return the exponents of the power laws closest to the points and to the prediction; None for two points.
 
-        By least squares of logarithms; two points would always lie on one.
+        By the book's one estimator, the prediction weighed as the points are; two points would always lie on one.
         """
         if len(set(self.x)) < 3:
             return None
-        found, predicted = (float(np.polyfit(np.log(self.x), np.log(y), 1)[0]) for y in (self.y, self.predicted))
-        return found, predicted
+        return power_of(self.x, self.y, self.intervals).power, power_of(self.x, self.predicted, self._relative()).power
+
+    def _relative(self) -> list[Interval]:
+        """Return intervals of the prediction that are as wide, relative to it, as those of the points."""
+        ends = np.array(self.intervals, dtype=np.float64).reshape(-1, 2)
+        return [tuple(wide) for wide in ends * (np.array(self.predicted) / np.array(self.y))[: len(ends), None]]
 
 
 def series_by_rate(arms: Mapping[str, Sequence[Arm]]) -> dict[str, list[Series]]:
     """Return for each task n_inf, alpha and the pole of its sweeps against the step size."""
     found = {}
     for task, here in arms.items():
-        laws = [(arm.rate, law) for arm in here for law in (arm.law(),) if law is not None]
-        poles = {arm.rate: pole for arm in here for pole in (arm.pole(),) if pole is not None}
+        laws = [(one.rate, one.fit) for one in here if one.fit is not None]
+        poles = {one.rate: pole for one in here for pole in (fitted_pole(one),) if pole is not None}
         found[task] = [
             _series("n_inf (updates)", laws, "n_inf", lambda rate: 1 / rate),
             _series("alpha (examples)", laws, "alpha", lambda _: 1.0),
@@ -263,16 +207,16 @@ def series_by_target(arms: Mapping[str, Sequence[Arm]], store: Store) -> dict[st
     found = {}
     for task, here in arms.items():
         name, targets = _TARGETS[task]
-        arm = next((arm for arm in here if arm.chosen.name == name), None)
-        if arm is None:
+        swept = next((one for one in here if one.experiment.name == name), None)
+        if swept is None:
             continue
-        own = arm.chosen.workload.target
+        own = swept.experiment.workload.target
         known = store.latest_constants(task).values if own.metric == "loss" else {"minimum": 0.0, "start": _CHANCE}
+        read = at_targets(swept.experiment, swept.records, targets)
         laws = [
-            (1 / (value - known["minimum"]), law)
-            for value in targets
-            for law in (arm.law(replace(own, value=value)),)
-            if law is not None
+            (1 / (value - known["minimum"]), one.fit)
+            for value, one in zip(targets, read, strict=True)
+            if one.fit is not None
         ]
         found[task] = _target_series(laws, known["start"])
     return found
@@ -305,7 +249,7 @@ def count_runs(arms: Mapping[str, Sequence[Arm]]) -> int:
 def _series(
     name: str, laws: Sequence[tuple[float, LawFit]], quantity: str, predicted: Callable[[float], float]
 ) -> Series:
-    kept = [(x, law) for x, law in laws if 0 < getattr(law.law, quantity) < math.inf]
+    kept = closed(laws)
     return Series(
         name=name,
         x=[x for x, _ in kept],

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
+from batchtime.book.show import either_or, percent_text
 from batchtime.errors import FitError
 from batchtime.fit.inverse_law import LawFit, MeanUpdates, fit_inverse_law, mean_updates, predict_updates
 from batchtime.fit.measurements import Observation
@@ -384,3 +385,47 @@ def arms_seen(one: Arm) -> tuple[float, float] | None:
         return None
     critical = one.fit.law.critical_batch_size
     return critical / min(one.fit.batch_sizes), critical / max(one.fit.batch_sizes)
+
+
+# --- in words --------------------------------------------------------------------------------------------------------
+
+
+def rates_text(several: Sequence[Arm]) -> str:
+    """Return the step sizes of some arms as a reader says them."""
+    return either_or([f"{one.rate:g}" for one in several])
+
+
+def power_text(found: Power) -> str:
+    """Return a power with its interval and the number of step sizes behind it."""
+    low, high = found.interval
+    return f"{found.power:.2f} ({low:.2f} to {high:.2f}; {found.points} step sizes)"
+
+
+def verdict(several: Sequence[Arm]) -> list[str]:
+    """Return a sentence a task: how well the law describes it, and whether its small-batch arm was seen."""
+    sentences = []
+    for one in several:
+        if one.fit is None:
+            sentences.append(f"{one.label}: no law ({one.reason}).")
+            continue
+        seen, deviation = arms_seen(one), one.deviation()
+        sizes = f"M = {min(one.fit.batch_sizes):g} to {max(one.fit.batch_sizes):g}"
+        tested = one.fit.lack_of_fit
+        off = ", more than the scatter of its runs explains" if tested is not None and tested < 0.01 else ""
+        short = "" if seen is None or seen[0] >= 2 else "; its small-batch arm is cut short by the pole"
+        sentences.append(f"{one.label}: within {percent_text(deviation)} of the mean updates from {sizes}{off}{short}.")
+    return sentences
+
+
+def reports(records: Sequence[RunRecord]) -> list[str]:
+    """Return a sentence for each number taken of models that reached their target, its mean and range over runs."""
+    names = sorted({name for record in records for name in record.reports})
+    lines = []
+    for name in names:
+        values = [record.reports[name] for record in records if name in record.reports]
+        lines.append(
+            f"When a run ended, its model's {name.upper() if name == 'bleu' else name} score was "
+            f"{np.mean(values):.1f} on average ({min(values):.1f} to {max(values):.1f}, {len(values)} runs): "
+            "for orientation, the target is the loss."
+        )
+    return lines

@@ -1,10 +1,10 @@
 """The page on the bound at work: certified updates, recursions, margins and first passages."""
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from IPython.display import HTML
+import pandas as pd
 from matplotlib.axes import Axes
 
 from batchtime.book.plots import (
@@ -18,15 +18,15 @@ from batchtime.book.plots import (
     plain_log_axis,
     shades,
 )
-from batchtime.book.tables import number_text, table
 from batchtime.laws.learning_rate import LearningRate
+from batchtime.laws.quantity import Array, number_text
 from batchtime.laws.updates import InverseLaw
 from batchtime.theory.bounds import Certificate, LastIterate
 from batchtime.theory.margins import MARGINS, Case, Toy
 from batchtime.theory.problems import NoisyQuadratic, first_passages
 
 
-def certified_updates(axes: Axes, theorem: Certificate, *, rate: float, necessary: InverseLaw | None) -> None:
+def certified_updates(axes: Axes, theorem: Certificate, *, rate: float, necessary: InverseLaw | None) -> pd.DataFrame:
     """Draw the updates that a theorem certifies against the batch size: one step size, the harmonic and the best one.
 
     Args:
@@ -40,26 +40,43 @@ def certified_updates(axes: Axes, theorem: Certificate, *, rate: float, necessar
     low = min(1.0, harmonic.critical_batch_size / 100)
     sizes = np.geomspace(low, 30 * max(harmonic.critical_batch_size, pole), 300)
     above = np.concatenate([pole * (1 + np.geomspace(1e-3, 1, 60)), sizes[sizes > 2 * pole]])
-    at_one_step = [theorem.updates(float(size), rate) for size in above]
-    axes.plot(above, at_one_step, color=MEASURED, label=f"one step size, {rate:g}")
-    first_order = theorem.law(rate)
-    axes.plot(
-        sizes, first_order.updates(sizes), color=MEASURED, linestyle=":", label="the same, to first order in 1 / M"
-    )
-    axes.axvline(pole, color=MEASURED, linewidth=0.8, linestyle="--", label=f"its pole, M = {pole:.3g}")
-    axes.plot(sizes, harmonic.updates(sizes), "--", color=FITTED, label="harmonic step: an exact law")
-    best = [theorem.best(float(size))[1] for size in sizes]
-    axes.plot(sizes, best, "-.", color=PREDICTED, label="best step for each batch size")
+    lines: list[tuple[str, Array, Any, dict[str, Any]]] = [
+        (
+            f"one step size, {rate:g}",
+            above,
+            [theorem.updates(float(size), rate) for size in above],
+            {"color": MEASURED},
+        ),
+        (
+            "the same, to first order in 1 / M",
+            sizes,
+            theorem.law(rate).updates(sizes),
+            {"color": MEASURED, "linestyle": ":"},
+        ),
+        ("harmonic step: an exact law", sizes, harmonic.updates(sizes), {"color": FITTED, "linestyle": "--"}),
+        (
+            "best step for each batch size",
+            sizes,
+            [theorem.best(float(size))[1] for size in sizes],
+            {"color": PREDICTED, "linestyle": "-."},
+        ),
+    ]
     if necessary is not None:
-        axes.plot(
-            sizes, necessary.updates(sizes), linewidth=3, color=LEFT_OUT, label="necessary, whatever the step size"
-        )
+        thick: dict[str, Any] = {"color": LEFT_OUT, "linewidth": 3}
+        lines.append(("necessary, whatever the step size", sizes, necessary.updates(sizes), thick))
+    for label, where, updates, look in lines:
+        axes.plot(where, updates, label=label, **look)
+    axes.axvline(pole, color=MEASURED, linewidth=0.8, linestyle="--", label=f"its pole, M = {pole:.3g}")
     batch_size_axis(axes)
-    plain_log_axis(axes, "updates N")
+    plain_log_axis(axes, "updates $N$")
     legend(axes)
+    return pd.concat(
+        [pd.DataFrame({"what": label, "batch_size": where, "updates": updates}) for label, where, updates, _ in lines],
+        ignore_index=True,
+    )
 
 
-def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float], updates: int) -> None:
+def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float], updates: int) -> pd.DataFrame:
     """Draw the mean gap of simulated runs beside the bound for the last iterate, against updates.
 
     Args:
@@ -70,46 +87,56 @@ def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float]
         updates: How far to go.
     """
     theorem = LastIterate(constants=toy.constants)
-    counts = sorted({round(k) for k in np.linspace(0, updates, 25)})
+    frame = pd.DataFrame(
+        {
+            "batch_size": size,
+            "updates": count,
+            "mean_gap": float(np.mean(toy.value(toy.iterates(count, rate, size)[0]))),
+            "bound": theorem.bound(count, size, rate),
+        }
+        for size in batch_sizes
+        for count in sorted({round(k) for k in np.linspace(0, updates, 25)})
+    )
     for colour, mark, size in zip(shades(len(batch_sizes)), MARKS, batch_sizes, strict=False):
-        seen = [float(np.mean(toy.value(toy.iterates(n, rate, size)[0]))) for n in counts]
-        axes.plot(counts, seen, mark, color=colour, markersize=4, label=f"_M = {number_text(size, 4)}, simulated")
-        axes.plot(
-            counts, [theorem.bound(n, size, rate) for n in counts], color=colour, label=f"M = {number_text(size, 4)}"
-        )
+        part = frame[frame["batch_size"] == size]
+        axes.plot(part["updates"], part["mean_gap"], mark, color=colour, markersize=4)
+        axes.plot(part["updates"], part["bound"], color=colour, label=f"M = {number_text(size, 4)}")
     axes.axhline(toy.constants.gap, color="black", linestyle="--", linewidth=1, label="target")
     axes.plot([], [], "o", color="grey", label="mean of simulated runs")
     plain_log_axis(axes, "mean gap")
     axes.set_xlabel("updates")
     legend(axes)
+    return frame
 
 
-def margins_table(case: Case) -> HTML:
+def margins_table(case: Case) -> pd.DataFrame:
     """Return both sides of every inequality of the chapter, on a tight problem and on a loose one, said which."""
-    rows = [
-        (
-            label if position == 0 else "",
-            margin.problem,
-            ("tight", "loose")[position % 2],
-            f"{margin.left:.4g}",
-            f"{margin.right:.4g}",
-            f"{margin.used:.3f}",
-            "yes" if margin.holds else "NO",
-        )
+    return pd.DataFrame(
+        {
+            "equation": label if position == 0 else "",
+            "problem": margin.problem,
+            "shown as": ("tight", "loose")[position % 2],
+            "smaller side": margin.left,
+            "larger side": margin.right,
+            "ratio": margin.used,
+            "holds": margin.holds,
+        }
         for label, sides in MARGINS.items()
         for position, margin in enumerate(sides(case))
-    ]
-    return table(["equation", "problem", "shown as", "smaller side", "larger side", "ratio", "holds"], rows)
+    )
 
 
 def passage_table(
     problem: NoisyQuadratic, *, rate: float, batch_sizes: Sequence[float], dimensions: Sequence[int]
-) -> HTML:
-    """Return for each batch size the updates of the mean gap, those of the law, and of a run in some dimensions."""
+) -> pd.DataFrame:
+    """Return for each batch size the updates of the mean gap, those of the law, and of a run in some dimensions.
+
+    Infinite where not every run arrives.
+    """
     step = LearningRate(maximum=rate)
     law = problem.law(step)
 
-    def passage(size: float, dimension: int) -> str:
+    def passage(size: float, dimension: int) -> float:
         here = NoisyQuadratic(
             curvatures=(1.0,) * dimension,
             examples=problem.examples,
@@ -117,18 +144,14 @@ def passage_table(
             distance=problem.distance,
             gap=problem.gap,
         )
-        passed = first_passages(here, batch_size=size, rate=rate, runs=1000, most_updates=3000)
-        share = float(np.isfinite(passed).mean())
-        return f"{passed.mean():.1f}" if share == 1 else f"{100 * share:.0f} % arrive"
+        return float(first_passages(here, batch_size=size, rate=rate, runs=1000, most_updates=3000).mean())
 
-    rows = [
-        (
-            f"{size:g}",
-            f"{exact:.1f}" if math.isfinite(exact) else "never",
-            f"{law.updates(size):.1f}",
-            *(passage(size, dimension) for dimension in dimensions),
-        )
+    return pd.DataFrame(
+        {
+            "batch_size": size,
+            "mean gap": problem.updates(size, step),
+            "law": law.updates(size),
+            **{f"a run, d = {dimension}": passage(size, dimension) for dimension in dimensions},
+        }
         for size in batch_sizes
-        for exact in (problem.updates(size, step),)
-    ]
-    return table(["M", "mean gap", "law", *(f"a run, d = {dimension}" for dimension in dimensions)], rows)
+    )

@@ -3,17 +3,31 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from IPython.display import HTML
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from batchtime.book.comparisons import Arm, arm, at_targets, closed, fitted_pole, power_of
-from batchtime.book.figures import note
-from batchtime.book.plots import COLOURS, FITTED, MARKS, PREDICTED, batch_size_axis, legend, panels, plain_log_axis
-from batchtime.book.tables import number_text, table
+from batchtime.book.frames import with_interval
+from batchtime.book.plots import (
+    ALPHA,
+    COLOURS,
+    FITTED,
+    LAW,
+    MARKS,
+    N_INF,
+    N_LABEL,
+    PREDICTED,
+    batch_size_axis,
+    facets,
+    intervals,
+    legend,
+    plain_log_axis,
+)
 from batchtime.fit.inverse_law import LawFit, MeanUpdates, mean_updates
 from batchtime.laws.quantity import Interval
 from batchtime.laws.updates import InverseLaw
@@ -45,7 +59,7 @@ def certified_and_measured(
     harmonic: Sequence[RunRecord],
     law: InverseLaw,
     best: Mapping[float, tuple[float, MeanUpdates]],
-) -> None:
+) -> pd.DataFrame:
     """Draw certified and measured updates against the batch size, at the harmonic step and at the best one.
 
     Args:
@@ -56,67 +70,65 @@ def certified_and_measured(
         best: By batch size, the best step size that was run and its mean updates.
     """
     sizes = np.geomspace(1, max(record.batch_size for record in harmonic), 200)
-    swept = sorted({record.batch_size for record in harmonic})
-    axes.plot(sizes, theorem.harmonic()[1].updates(sizes), color=FITTED, label="certified, harmonic step")
-    axes.plot(
-        sizes,
-        [theorem.best(float(size))[1] for size in sizes],
-        color=PREDICTED,
-        label="certified, best step for each batch size",
-    )
     means = mean_updates([record.observation() for record in harmonic])
-    axes.plot(
-        swept,
-        [seen.mean or math.nan for seen in means],
-        "o",
-        color=FITTED,
-        label="measured, harmonic step: mean of runs",
-    )
-    fitted = np.geomspace(swept[0], swept[-1], 100)
-    axes.plot(fitted, law.updates(fitted), color=FITTED, linestyle=":", label="n_inf + alpha / M, fitted to them")
-    axes.plot(
-        [seen.batch_size for _, seen in best.values()],
-        [seen.mean or math.nan for _, seen in best.values()],
-        "s",
-        color=PREDICTED,
-        label="measured, best of the step sizes run",
-    )
+    fitted = np.geomspace(means[0].batch_size, means[-1].batch_size, 100)
+    certified = theorem.harmonic()[1].updates(sizes)
+    at_best = [theorem.best(float(size))[1] for size in sizes]
+    chosen = [seen for _, seen in best.values()]
+    drawn: list[tuple[str, str, str, Any, Any]] = [
+        ("certified, harmonic step", FITTED, "-", sizes, certified),
+        ("certified, best step for each batch size", PREDICTED, "-", sizes, at_best),
+        ("measured, harmonic step: mean of runs", FITTED, "o", *_places(means)),
+        (f"{LAW}, fitted to them", FITTED, ":", fitted, law.updates(fitted)),
+        ("measured, best of the step sizes run", PREDICTED, "s", *_places(chosen)),
+    ]
+    for label, colour, style, where, updates in drawn:
+        axes.plot(where, updates, style, color=colour, label=label)
     batch_size_axis(axes)
-    plain_log_axis(axes, "updates N to the target")
+    plain_log_axis(axes, N_LABEL)
     legend(axes)
+    return pd.concat(
+        [
+            pd.DataFrame({"what": label, "batch_size": where, "updates": heights})
+            for label, _, _, where, heights in drawn
+        ],
+        ignore_index=True,
+    )
 
 
-def rates_table(arms: Sequence[Arm], theorem: LastIterate) -> HTML:
-    """Return for each step size where its runs arrive, and the pole of the theorem."""
-    rows = [
-        (
-            *_arrivals(arm),
-            number_text(arm.means()[-1].mean or math.nan),
-            number_text(theorem.pole(arm.rate)) if arm.rate < theorem.largest_rate else "step too long",
-        )
-        for arm in arms
-    ]
-    return table([*_ARRIVALS, "updates, largest M", "pole, certified"], rows)
+def _places(means: Sequence[MeanUpdates]) -> tuple[list[float], list[float]]:
+    return [seen.batch_size for seen in means], [seen.mean or math.nan for seen in means]
 
 
-_ARRIVALS = ("step size", "M where some runs never arrive", "least M where all do")
+def rates_table(arms: Sequence[Arm], theorem: LastIterate) -> pd.DataFrame:
+    """Return for each step size where its runs arrive, and the pole of the theorem: none where the step is too long."""
+    return pd.DataFrame(
+        {
+            **_arrivals(one),
+            "updates, largest M": one.means()[-1].mean,
+            "pole, certified": theorem.pole(one.rate) if one.rate < theorem.largest_rate else None,
+        }
+        for one in arms
+    )
 
 
-def _arrivals(arm: Arm) -> tuple[str, str, str]:
-    means = arm.means()
+def _arrivals(one: Arm) -> dict[str, object]:
+    means = one.means()
     partly = [f"{seen.batch_size:g}" for seen in means if seen.n_censored > 0]
-    least = min((seen.batch_size for seen in means if seen.n_censored == 0), default=math.nan)
-    return f"{arm.rate:g}", ", ".join(partly) or "none", f"{least:g}"
+    return {
+        "learning_rate": one.rate,
+        "M where some runs never arrive": ", ".join(partly) or "none",
+        "least M where all do": min((seen.batch_size for seen in means if seen.n_censored == 0), default=None),
+    }
 
 
-def arrivals_table(arms: Mapping[str, Sequence[Arm]]) -> HTML:
+def arrivals_table(arms: Mapping[str, Sequence[Arm]]) -> pd.DataFrame:
     """Return for each task and step size the batch sizes at which runs stop arriving."""
-    rows = [
-        (task if position == 0 else "", *_arrivals(arm))
+    return pd.DataFrame(
+        {"task": task if position == 0 else "", **_arrivals(one)}
         for task, here in arms.items()
-        for position, arm in enumerate(here)
-    ]
-    return table(["task", *_ARRIVALS], rows)
+        for position, one in enumerate(here)
+    )
 
 
 # --- scaling ---------------------------------------------------------------------------------------------------------
@@ -211,7 +223,7 @@ def series_by_target(arms: Mapping[str, Sequence[Arm]], store: Store) -> dict[st
         if swept is None:
             continue
         own = swept.experiment.workload.target
-        known = store.latest_constants(task).values if own.metric == "loss" else {"minimum": 0.0, "start": _CHANCE}
+        known = store.latest_constants(task).values if own.metric == "loss" else {"minimum": 0.0, "start": _CHANCE}  # noqa: PD011
         read = at_targets(swept.experiment, swept.records, targets)
         laws = [
             (1 / (value - known["minimum"]), one.fit)
@@ -259,38 +271,47 @@ def _series(
     )
 
 
-def scaling_figure(rows: Mapping[str, Sequence[Series]], *, x_label: str) -> Figure:
-    """Return a figure with a panel for each quantity, and in each of them the tasks that have two points or more."""
-    shown = {task: series for task, series in rows.items() if any(len(one.x) >= 2 for one in series)}
-    names = list(dict.fromkeys(one.name for series in shown.values() for one in series))
-    figure, axes = panels(len(names))
-    for place, name in zip(axes, names, strict=True):
-        for look, (task, series) in zip(zip(COLOURS, MARKS, strict=False), shown.items(), strict=False):
-            for one in series:
-                if one.name == name and one.x:
-                    _scaling_points(place, one, task, *look)
-        place.set_xscale("log")
-        place.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0)))
-        place.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        place.xaxis.set_minor_formatter(NullFormatter())
-        place.set_xlabel(x_label)
-        plain_log_axis(place, name)
-    axes[0].plot([], [], "--", color="black", linewidth=1, label="predicted form")
-    legend(axes[0])
-    return figure
+def scaling_figure(rows: Mapping[str, Sequence[Series]], *, x_label: str) -> tuple[Figure, pd.DataFrame]:
+    """Return a figure with a facet for each quantity, and in each of them the tasks that have two points or more.
+
+    The predicted form goes through the middle of the points.
+    """
+    points = scaling_points(rows)
+    figure, panels = facets(points, "quantity")
+    tasks = list(dict.fromkeys(points["task"]))
+    for name, axes in panels.items():
+        for colour, mark, task in zip(COLOURS, MARKS, tasks, strict=False):
+            here = points[(points["quantity"] == name) & (points["task"] == task)]
+            intervals(axes, here, "x", "value", colour=colour, mark=mark)
+            axes.plot(here["x"], here["predicted"], "--", color=colour, linewidth=1)
+            axes.plot([], [], mark, color=colour, label=task)
+        axes.plot([], [], "--", color="black", linewidth=1, label="predicted form")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel(x_label)
+        plain_log_axis(axes, name.replace("n_inf", N_INF).replace("alpha", ALPHA))
+    legend(next(iter(panels.values())))
+    return figure, points
 
 
-def _scaling_points(axes: Axes, one: Series, task: str, colour: str, mark: str) -> None:
-    """Draw a quantity of one task with its intervals, and the predicted form through the middle of the points."""
-    ends = one.intervals or [(None, None)] * len(one.x)
-    for x, (low, high) in zip(one.x, ends, strict=True):
-        if low is not None and high is not None:
-            note(axes.plot([x, x], [low, high], color=colour, linewidth=1.5)[0], {})
-    (points,) = axes.plot(one.x, one.y, mark, color=colour, markersize=5, label=task)
-    note(points, {"low": [low for low, _ in ends], "high": [high for _, high in ends]})
-    factor = math.exp(float(np.mean(np.log(one.y) - np.log(one.predicted))))
-    axes.plot(
-        one.x, factor * np.array(one.predicted), "--", color=colour, linewidth=1, label=f"_{task}, predicted form"
+def scaling_points(rows: Mapping[str, Sequence[Series]]) -> pd.DataFrame:
+    """Return each quantity of each task with its interval at each x, and the predicted form scaled to them."""
+    return pd.DataFrame(
+        {
+            "quantity": one.name,
+            "task": task,
+            "x": x,
+            **with_interval("value", y, interval),
+            "predicted": predicted * math.exp(float(np.mean(np.log(one.y) - np.log(one.predicted)))),
+        }
+        for task, series in rows.items()
+        if any(len(one.x) >= 2 for one in series)
+        for one in series
+        for x, y, predicted, interval in zip(
+            one.x, one.y, one.predicted, one.intervals or [(None, None)] * len(one.x), strict=True
+        )
     )
 
 
@@ -300,19 +321,17 @@ def exponent_text(rows: Mapping[str, Sequence[Series]], task: str, quantity: str
     return "not known, for want of three points" if found is None else f"{found[0]:.2f} (predicted {found[1]:.2f})"
 
 
-def scaling_table(rows: Mapping[str, Sequence[Series]]) -> HTML:
+def scaling_table(rows: Mapping[str, Sequence[Series]]) -> pd.DataFrame:
     """Return for each task and quantity the exponent that was found, beside that of the predicted form."""
-    return table(
-        ["task", "quantity", "points", "found exponent", "of the predicted form"],
-        [
-            (
-                task if position == 0 else "",
-                one.name.split(" (")[0],
-                f"{len(one.x)}",
-                *(["too few points", ""] if exponents is None else [f"{exponent:.2f}" for exponent in exponents]),
-            )
-            for task, series in rows.items()
-            for position, one in enumerate(series)
-            for exponents in (one.exponents(),)
-        ],
+    return pd.DataFrame(
+        {
+            "task": task if position == 0 else "",
+            "quantity": one.name.split(" (")[0],
+            "points": len(one.x),
+            "found_ratio": exponents[0],
+            "predicted_ratio": exponents[1],
+        }
+        for task, series in rows.items()
+        for position, one in enumerate(series)
+        for exponents in (one.exponents() or (None, None),)
     )

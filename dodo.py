@@ -1,18 +1,23 @@
 """The stages of the book and what each depends on, for doit: `make book` and `make test` start here.
 
-doit compares the contents of dependencies, not their dates. A page depends on its notebook, its parameters, the modules
-that the notebook imports (and what those import, however deep), the recorded runs that it reads, and the environment.
+doit compares the contents of dependencies, not their dates. A page depends on its notebook, the modules that the
+notebook imports (and what those import, however deep), the recorded runs that it reads, and the environment. Which
+pages a notebook makes stands in its own header, under `batchtime`:
+
+    data: files below data/ that it reads, as patterns; {workload} stands for that parameter
+    after: pages that train runs which this one reads
+    pages: by name the title and the parameters of each; one page of the notebook's name and title where there are none
 """
 
-import ast
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +34,7 @@ ROOT = Path(__file__).parent
 RUNS = Path("book/runs")
 SITE = Path("_build/html")
 SLIDES = SITE / "slides"
+QUANTITIES = Path("_build/quantities.json")
 ARCHIVE = "batchtime-book"
 COLAB = Path("_build/colab")
 TITLE = "Batch size and training time"
@@ -38,167 +44,73 @@ Task = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """One page made from a notebook.
+    """One page made from a notebook, as the header of the notebook says.
 
     Args:
         notebook: Source, a file of notebooks/.
         title: Heading of the page, where one notebook makes several; None for the notebook's own.
         parameters: What differs from the notebook's own defaults.
         data: Recorded files that it reads, below data/.
-        figures: Files of book/runs/figures that it writes and other pages show.
         after: Pages that train runs which this one reads.
     """
 
     notebook: str
-    title: str | None = None
-    parameters: Mapping[str, object] = field(default_factory=dict)
-    data: tuple[str, ...] = ()
-    figures: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
+    title: str | None
+    parameters: Mapping[str, object]
+    data: tuple[str, ...]
+    after: tuple[str, ...]
 
 
-MNIST_RUNS = "runs/mnist-lenet.jsonl"
-TASKS = {"mnist-lenet": "MNIST", "cifar10-cnn": "CIFAR-10", "cifar100-cnn": "CIFAR-100", "europarl-gru": "Europarl"}
-NOISE = ("mnist-lenet", "cifar10-cnn", "mnist-logistic")
-RECORDED = tuple(f"runs/{name}.jsonl" for name in TASKS)
-PUBLISHED = tuple(sorted(f"runs/{path.name}" for path in Path("data/runs").glob("*.jsonl")))
-STUDIES = tuple(sorted(f"studies/{path.name}" for path in Path("data/studies").glob("*.jsonl")))
-TARGETS = {"mnist-lenet": [0.06, 0.07, 0.08, 0.1, 0.12], "europarl-gru": [4.25, 4.35, 4.5, 4.65, 4.75]}
+def pages_of(notebook: Path) -> Iterator[tuple[str, Page]]:
+    """Yield the pages that a notebook makes, by name."""
+    header = jupytext.read(notebook).metadata.get("batchtime", {})
+    for name, page in (header.get("pages") or {notebook.stem: {}}).items():
+        parameters = page.get("parameters", {})
+        patterns = [pattern.format_map({"workload": ""} | parameters) for pattern in header.get("data", ())]
+        found = {str(path.relative_to("data")) for pattern in patterns for path in Path("data").glob(pattern)}
+        after = tuple(header.get("after", ()))
+        title, data = page.get("title"), tuple(sorted(found))
+        yield name, Page(notebook=notebook.name, title=title, parameters=parameters, data=data, after=after)
 
 
-def arms(base: str, *patterns: str) -> tuple[str, ...]:
-    """Return the recorded runs of a task and of its sweeps in other settings."""
-    found = [path for pattern in patterns for path in Path("data/runs").glob(f"{base}-{pattern}.jsonl")]
-    return (f"runs/{base}.jsonl", *sorted(str(path.relative_to("data")) for path in found))
-
-
-PAGES = {
-    "law-digits": Page(
-        notebook="inverse-law.md",
-        title="The inverse law on handwritten digits, trained as you build",
-        parameters={"workload": "digits-mlp"},
-    ),
-    **{
-        f"law-{name}": Page(
-            notebook="inverse-law.md",
-            title=f"The inverse law on {title}, from recorded runs",
-            parameters={"workload": name},
-            data=(f"runs/{name}.jsonl",),
-        )
-        for name, title in TASKS.items()
-    },
-    "four-tasks": Page(notebook="four-tasks.md", data=RECORDED),
-    **{
-        f"learning-rates-{name}": Page(
-            notebook="learning-rates.md",
-            title=f"{TASKS[name]} at several step sizes",
-            parameters={"workload": name},
-            data=arms(name, "rate-*"),
-        )
-        for name in ("mnist-lenet", "cifar10-cnn")
-    },
-    "optimisers": Page(notebook="optimisers.md", data=arms("mnist-lenet", "momentum", "adam", "epochs")),
-    "harmonic": Page(notebook="harmonic.md", data=arms("europarl-gru", "harmonic")),
-    **{
-        f"converged-{name}": Page(
-            notebook="converged.md",
-            title=f"What counts as converged: {TASKS[name]}",
-            parameters={"workload": name, "targets": values},
-            data=(f"runs/{name}.jsonl",),
-        )
-        for name, values in TARGETS.items()
-    },
-    "rivals": Page(notebook="rivals.md", data=PUBLISHED),
-    **{
-        f"scrutiny-{name}": Page(
-            notebook="scrutiny.md",
-            title=f"One fit under scrutiny: {TASKS[name]}",
-            parameters={"workload": name},
-            data=(f"runs/{name}.jsonl",),
-        )
-        for name in ("mnist-lenet", "cifar10-cnn")
-    },
-    "simulation-study": Page(notebook="simulation-study.md", data=STUDIES),
-    "four-names": Page(notebook="four-names.md", data=(MNIST_RUNS,)),
-    "known-answer": Page(notebook="known-answer.md"),
-    "known-answers": Page(notebook="known-answers.md"),
-    "bound": Page(notebook="bound.md"),
-    "bound-mnist": Page(
-        notebook="bound-mnist.md", data=("constants/mnist-logistic.jsonl", *arms("mnist-logistic", "rate-*"))
-    ),
-    "bound-scaling": Page(
-        notebook="bound-scaling.md",
-        data=(
-            "constants/mnist-logistic.jsonl",
-            *arms("mnist-logistic", "rate-*"),
-            *arms("mnist-lenet", "rate-*"),
-            *arms("cifar10-cnn", "rate-*"),
-        ),
-    ),
-    "precision": Page(notebook="precision.md", data=("runs/mnist-lenet.jsonl", "runs/cifar10-cnn.jsonl")),
-    "own-model": Page(notebook="own-model.md"),
-    **{
-        f"update-time-{name}": Page(
-            notebook="update-time.md",
-            title=f"Seconds per update: {title}",
-            parameters={"workload": name},
-            data=(f"runs/{name}.jsonl", f"timings/{name}.jsonl"),
-        )
-        for name, title in TASKS.items()
-    },
-    **{
-        f"training-time-{name}": Page(
-            notebook="training-time.md",
-            title=f"Training time and its optimum: {title}",
-            parameters={"workload": name},
-            data=(f"runs/{name}.jsonl", f"timings/{name}.jsonl", f"timed_runs/{name}.jsonl"),
-        )
-        for name, title in TASKS.items()
-    },
-    "learners": Page(notebook="learners.md", data=("runs/mnist-lenet.jsonl", "learners/mnist-lenet.jsonl")),
-    "noise-scale": Page(
-        notebook="noise-scale.md",
-        data=(
-            "constants/mnist-logistic.jsonl",
-            *(f"{kind}/{name}.jsonl" for kind in ("runs", "noise") for name in NOISE),
-        ),
-    ),
-    "implications": Page(notebook="implications.md", data=(*RECORDED, *(f"timings/{name}.jsonl" for name in TASKS))),
-    "class": Page(notebook="class.md", after=("law-digits",)),
-    "exercises-law": Page(notebook="exercises-law.md", data=RECORDED),
-    "exercises-seconds": Page(notebook="exercises-seconds.md", data=(MNIST_RUNS, "timings/mnist-lenet.jsonl")),
-    "exercises-theory": Page(notebook="exercises-theory.md", data=(MNIST_RUNS, "noise/mnist-lenet.jsonl")),
-    "exercises-practice": Page(
-        notebook="exercises-practice.md",
-        data=tuple(f"{kind}/{name}.jsonl" for kind in ("runs", "timings") for name in ("mnist-lenet", "europarl-gru")),
-    ),
-}
+PAGES = dict(one for notebook in sorted(Path("notebooks").glob("*.md")) for one in pages_of(notebook))
 
 
 class Reporter(ExecutedOnlyReporter):  # type: ignore[misc]  # doit carries no types
-    """Say which stages run, and say so when none had to."""
+    """Say which stage starts and how many there are, and at the end which page to open."""
 
     desc = "one line a stage, or one line when nothing changed"
 
-    def __init__(self, outstream: Any, options: Mapping[str, Any]) -> None:
-        """Start with no stage executed."""
-        super().__init__(outstream, options)
-        self.executed = 0
+    def initialize(self, tasks: Mapping[str, Any], selected_tasks: list[str]) -> None:
+        """Count the stages that are asked for."""
+        super().initialize(tasks, selected_tasks)
+        wanted, self.done, self.executed = list(selected_tasks), 0, 0
+        for name in wanted:
+            wanted += [other for other in tasks[name].task_dep if other not in wanted]
+        self.total = sum(bool(tasks[name].actions) for name in wanted)
 
     def execute_task(self, task: Any) -> None:
         """Name the stage that starts."""
         if task.actions:
-            self.executed += 1
-            self.outstream.write(f"{task.name}: {task.doc}\n")
+            self.done, self.executed = self.done + 1, self.executed + 1
+            self.outstream.write(f"[{self.done}/{self.total}] {task.name.removeprefix('page:')}\n")
             self.outstream.flush()
 
+    def skip_uptodate(self, task: Any) -> None:
+        """Count a stage that need not run."""
+        self.done += bool(task.actions)
+
     def complete_run(self) -> None:
-        """Say it when everything was up to date."""
+        """Name the page to open, and say it when everything was up to date."""
         super().complete_run()
-        if not self.executed and not self.failures:
+        if self.failures:
+            return
+        if not self.executed:
             self.outstream.write(
                 "Nothing changed since the last run, so nothing was done; `make clean` starts afresh.\n"
             )
+        if (index := SITE / "index.html").exists():
+            self.outstream.write(f"Open {index}\n")
 
 
 DOIT_CONFIG = {
@@ -227,50 +139,29 @@ def import_graph() -> grimp.ImportGraph:
     return grimp.build_graph("batchtime", cache_dir=None)
 
 
-def sources(modules: set[str]) -> list[str]:
-    """Return the source files of these modules of the package, and of all that they import."""
+def code_of(notebook: Path) -> list[str]:
+    """Return the source files that a notebook depends on: what it imports, and what that imports in its turn."""
+    lines = re.findall(
+        r"^from (batchtime[\w.]*) import (.+)$", notebook.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    named = {module for top, names in lines for module in (top, *(f"{top}.{name}" for name in names.split(", ")))}
     graph = import_graph()
-    closure = modules | {found for module in modules for found in graph.find_upstream_modules(module)}
-    closure |= {name.rsplit(".", depth)[0] for name in closure for depth in range(1, name.count(".") + 1)}
-    return sorted(source_file(name) for name in closure)
-
-
-def source_file(module: str) -> str:
-    """Return the source file of a module of the package, or of a room of it."""
-    path = Path("src", *module.split("."))
-    return str(path / "__init__.py" if path.is_dir() else path.with_suffix(".py"))
-
-
-def imported_modules(notebook: Path) -> set[str]:
-    """Return the modules of the package that the code cells of a notebook import."""
-    cells = jupytext.read(notebook).cells
-    known = import_graph().modules
-    names: set[str] = set()
-    for cell in cells:
-        if cell.cell_type != "code":
-            continue
-        try:
-            tree = ast.parse(cell.source)
-        except SyntaxError:
-            continue  # executing the page says it, with the cell
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names & known
+    modules = (named & graph.modules) | {"batchtime.book.rerun", "batchtime.book.forked"}
+    modules |= {found for module in modules for found in graph.find_upstream_modules(module)}
+    modules |= {name.rsplit(".", depth)[0] for name in modules for depth in range(1, name.count(".") + 1)}
+    paths = (Path("src", *name.split(".")) for name in sorted(modules))
+    return [str(path / "__init__.py" if path.is_dir() else path.with_suffix(".py")) for path in paths]
 
 
 def execute_page(name: str) -> TaskFailed | None:
     """Execute one page's notebook into book/runs; return why that failed, if it did."""
     from batchtime import errors
-    from batchtime.book import rerun
+    from batchtime.book import forked, rerun
 
-    page = PAGES[name]
+    page, output = PAGES[name], ROOT / RUNS / f"{name}.ipynb"
+    look: dict[str, Any] = {"title": page.title, "engine": forked.NAME}
     try:
-        rerun.execute(
-            ROOT / "notebooks" / page.notebook, ROOT / RUNS / f"{name}.ipynb", page.parameters, title=page.title
-        )
+        rerun.execute(ROOT / "notebooks" / page.notebook, output, page.parameters, **look)
     except errors.BatchtimeError as error:
         return TaskFailed(str(error))
     return None
@@ -294,7 +185,8 @@ def figures_whole(name: str) -> bool:
 
 def task_page() -> Iterator[Task]:
     """Execute the notebook of a page."""
-    for name, page in PAGES.items():
+    # Those that train while the book is built take longest, and so they start first.
+    for name, page in sorted(PAGES.items(), key=lambda item: bool(item[1].data)):
         notebook = Path("notebooks") / page.notebook
         yield {
             "name": name,
@@ -302,7 +194,7 @@ def task_page() -> Iterator[Task]:
             "actions": [(execute_page, [name])],
             "file_dep": [
                 str(notebook),
-                *sources(imported_modules(notebook) | {"batchtime.book.rerun"}),
+                *code_of(notebook),
                 *(f"data/{path}" for path in page.data),
                 "requirements.lock",
             ],
@@ -310,6 +202,30 @@ def task_page() -> Iterator[Task]:
             "targets": [str(RUNS / f"{name}.ipynb")],
             "task_dep": [f"page:{earlier}" for earlier in page.after],
         }
+
+
+def write_quantities() -> TaskFailed | None:
+    """Join what the pages registered into one list; return why not, if two of them disagree."""
+    from batchtime.book import quantities
+    from batchtime.errors import BatchtimeError
+
+    try:
+        known = quantities.collect(RUNS / f"{name}.ipynb" for name in PAGES)
+    except BatchtimeError as error:
+        return TaskFailed(str(error))
+    QUANTITIES.parent.mkdir(exist_ok=True)
+    QUANTITIES.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    return None
+
+
+def task_quantities() -> Task:
+    """Join the published quantities of the pages."""
+    return {
+        "doc": f"join the published quantities into {QUANTITIES}",
+        "actions": [write_quantities],
+        "file_dep": ["src/batchtime/book/quantities.py", *(str(RUNS / f"{name}.ipynb") for name in PAGES)],
+        "targets": [str(QUANTITIES)],
+    }
 
 
 def render_site() -> TaskFailed | None:
@@ -326,6 +242,7 @@ def rendered_from() -> list[str]:
     return [
         "_config.yml",
         "requirements.lock",
+        str(QUANTITIES),
         "data/README.md",  # these are shown as pages: the dictionary of the data,
         *files("tests/bound"),  # what executes the bound,
         *files("src"),  # and the package with its command line
@@ -341,7 +258,7 @@ def task_site() -> Task:
         "actions": [render_site],
         "file_dep": rendered_from(),
         "uptodate": [config_changed({"repository": os.environ.get("BATCHTIME_REPOSITORY", "")})],
-        "task_dep": ["page"],
+        "task_dep": ["page", "quantities"],
         "targets": [str(SITE / "index.html")],
     }
 
@@ -364,6 +281,7 @@ def task_slides() -> Task:
         "file_dep": [
             "requirements.lock",
             "book/_ext/batchtime_book.py",
+            str(QUANTITIES),
             *files("slides"),
             *(str(RUNS / f"{name}.ipynb") for name in PAGES),
         ],

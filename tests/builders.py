@@ -8,7 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from bs4 import BeautifulSoup
+from IPython.display import HTML
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 
 from batchtime.fit.measurements import Observation
 from batchtime.laws.learning_rate import LearningRate
@@ -75,7 +78,15 @@ def runs_on(law: InverseLaw) -> list[RunRecord]:
 
 def markers(axes: Axes) -> int:
     """Return the number of marked points."""
-    return sum(len(np.asarray(line.get_xdata())) for line in axes.lines if line.get_marker() not in ("None", None, ""))
+    lines = (len(np.asarray(line.get_xdata())) for line in axes.lines if line.get_marker() not in ("None", None, ""))
+    points = (len(np.asarray(part.get_offsets())) for part in axes.collections if isinstance(part, PathCollection))
+    return sum(lines) + sum(points)
+
+
+def cells(shown: HTML) -> list[list[str]]:
+    """Return the text of a table, row by row, its header first."""
+    rows = BeautifulSoup(str(shown.data), "html.parser").find_all("tr")
+    return [[cell.get_text().replace("\xa0", " ") for cell in row.find_all(["th", "td"])] for row in rows]
 
 
 def write_observations(path: Path, observations: Sequence[Observation]) -> None:

@@ -7,14 +7,16 @@ import pytest
 
 from batchtime.book import comparisons
 from batchtime.book.comparisons import Arm, arm, by_rules, crossing_rules, powers_of_rate, tune
+from batchtime.book.pages import bound_sweeps
 from batchtime.errors import FitError, ParameterError
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.updates import InverseLaw
-from batchtime.runs.catalogue import experiment
+from batchtime.runs.catalogue import experiment, rate_arms
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import Evaluations, RunRecord
 from batchtime.runs.spec import Target
 from batchtime.runs.store import Store, data_folder
+from batchtime.train.sweep import complete_all
 
 from .builders import record
 
@@ -212,3 +214,40 @@ def test_a_harder_target_is_reached_later() -> None:
     n_infs = [one.fit.law.n_inf for one in comparisons.at_targets(chosen, records, [0.06, 0.08, 0.12]) if one.fit]
     assert n_infs == sorted(n_infs, reverse=True)
     assert len(n_infs) == 3
+
+
+@pytest.mark.parametrize("task", ["mnist-lenet", "cifar10-cnn"])
+def test_pages_that_state_the_power_of_the_step_size_state_one_number(task: str) -> None:
+    store = Store(data_folder())
+    of_task = comparisons.arms(complete_all(rate_arms(task), store=store))
+    of_bound = bound_sweeps.series_by_rate(bound_sweeps.recorded_arms([task], store))
+    powers = powers_of_rate(of_task)
+    for quantity in ("n_inf", "alpha"):
+        stated = bound_sweeps.exponent_text(of_bound, task, quantity)
+        assert stated.startswith(f"{powers[quantity].power:.2f} "), quantity
+
+
+def test_a_power_counts_each_point_by_its_interval_and_widens_its_own_where_they_scatter() -> None:
+    # Three points on y = x^2 known to 1 %, and one known to a factor of 100 that lies elsewhere.
+    x, y = (1.0, 2.0, 4.0, 8.0), (1.0, 4.0, 16.0, 1.0)
+    intervals = [(one / 1.01, one * 1.01) for one in y[:3]] + [(0.1, 10.0)]
+    found = comparisons.power_of(x, y, intervals)
+    assert found.power == pytest.approx(2, abs=0.01)
+    alike = comparisons.power_of(x, y)
+    assert alike.power < 1
+    assert alike.interval[1] - alike.interval[0] > 10 * (found.interval[1] - found.interval[0])
+
+
+def test_a_pole_is_found_where_there_is_one_and_not_where_there_is_none() -> None:
+    law = InverseLaw(n_inf=1000, alpha=8000)
+    assert comparisons.fitted_pole(arm_of(0.02, law, spread=0.01)) is None
+    chosen = at_rate(0.02)
+    # Updates at M are those of the law at M - 1.5: the target is out of reach at M = 1.5.
+    moved = [
+        run
+        for size in SIZES
+        for run in made(
+            chosen.changed(batch_sizes=[size]), InverseLaw(n_inf=1000, alpha=8000 * size / (size - 1.5)), spread=0.01
+        )
+    ]
+    assert comparisons.fitted_pole(arm(chosen, moved, "moved")) == pytest.approx(1.5, abs=0.1)

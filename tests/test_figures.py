@@ -1,4 +1,4 @@
-"""Promises of a published figure: its table says what is drawn, and the same figure gives the same bytes."""
+"""Promises of a published figure: its table is the frame it was drawn from, and its bytes are those of the figure."""
 
 import csv
 import hashlib
@@ -6,11 +6,12 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from batchtime.book import figures, plots
+from batchtime.book import figures, frames, plots
 from batchtime.book.comparisons import arm
 from batchtime.book.diagnostics import Residual
 from batchtime.book.pages import scrutiny
@@ -23,82 +24,62 @@ from .builders import LAW, LOST, RUNS, record, runs_on
 DIGITS = experiment("digits-mlp").changed(batch_sizes=[4, 16, 64], seeds=5)
 
 
-def published(axes: Axes, folder: Path, name: str = "drawn") -> list[dict[str, str]]:
+def published(axes: Axes, drawn: pd.DataFrame, folder: Path, name: str = "drawn") -> list[dict[str, str]]:
     """Publish a figure and return its table."""
-    figures.publish(axes.get_figure(root=True), folder, name)
+    figures.publish(axes.get_figure(root=True), folder, name, data=drawn)
     return list(csv.DictReader(io.StringIO((folder / f"{name}.csv").read_text())))
-
-
-def of_series(rows: list[dict[str, str]], series: str) -> list[dict[str, str]]:
-    """Return the rows of a series."""
-    return [row for row in rows if row["series"] == series]
 
 
 def test_every_run_stands_in_the_table_with_its_seed_and_its_interval_and_not_where_it_was_spread_to(
     axes: Axes, tmp_path: Path
 ) -> None:
-    plots.updates_against_batch_size(axes, fitted=RUNS, law=LAW, left_out=LOST)
-    rows = published(axes, tmp_path)
-    told = [
-        tuple(float(row[name]) for name in (plots.M_LABEL, "seed", "updates, more than", "updates, at most"))
-        for row in of_series(rows, "a run")
-    ]
+    drawn = plots.updates_against_batch_size(axes, frames.runs({"fitted": RUNS, "left out": LOST}), LAW)
+    rows = published(axes, drawn, tmp_path)
+    names = ("batch_size", "seed", "updates_lower", "updates_upper")
+    told = [tuple(float(row[name]) for name in names) for row in rows if row["run_is"] == "fitted"]
     assert told == [(seen.batch_size, seen.seed, seen.lower, seen.upper) for seen in RUNS]
-    lost = of_series(rows, "a run left out of the fit, budget spent first")
-    assert [(row["updates, more than"], row["updates, at most"]) for row in lost] == [("5000", "")] * 2
+    lost = [row for row in rows if row["run_is"] == "left out"]
+    assert [(row["updates_lower"], row["updates_upper"], row["censored"]) for row in lost] == [("5000", "", "True")] * 2
 
 
-def test_a_curve_a_level_and_a_band_stand_in_the_table_as_drawn(axes: Axes, tmp_path: Path) -> None:
-    sizes = plots.curve_sizes(RUNS)
-    plots.updates_against_batch_size(axes, fitted=RUNS, law=LAW, band=(LAW.updates(sizes) - 5, LAW.updates(sizes) + 5))
-    rows = published(axes, tmp_path)
-    curve = of_series(rows, "n_inf + alpha / M")
-    assert [float(row[plots.M_LABEL]) for row in curve] == pytest.approx(sizes)
-    assert [float(row["updates N to the target"]) for row in curve] == pytest.approx(LAW.updates(sizes))
-    assert [(row["shape"], row["updates N to the target"]) for row in of_series(rows, "n_inf")] == [("level", "100")]
-    band = of_series(rows, "95 % of laws, seeds resampled")
-    assert [float(row["high"]) - float(row["low"]) for row in band] == pytest.approx([10] * len(sizes))
+def test_a_curve_and_its_band_stand_in_the_table_as_drawn(axes: Axes, tmp_path: Path) -> None:
+    runs = frames.runs({"fitted": RUNS})
+    sizes = plots.curve_sizes(runs)
+    drawn = plots.updates_against_batch_size(axes, runs, LAW, band=(LAW.updates(sizes) - 5, LAW.updates(sizes) + 5))
+    curve = [row for row in published(axes, drawn, tmp_path) if row["series"] == "law"]
+    assert [float(row["batch_size"]) for row in curve] == pytest.approx(sizes)
+    assert [float(row["updates"]) for row in curve] == pytest.approx(LAW.updates(sizes))
+    assert [float(row["updates_high"]) - float(row["updates_low"]) for row in curve] == pytest.approx([10] * len(sizes))
 
 
-def test_an_interval_stands_in_the_table_as_known_and_an_open_side_is_empty(tmp_path: Path) -> None:
+def test_an_interval_stands_in_the_table_as_known(tmp_path: Path) -> None:
     plt.switch_backend("agg")
-    figure, panels = plt.subplots(1, 3)
     one = arm(DIGITS, runs_on(LAW), "one")
-    plots.law_against(panels, [one], [0.1], "step size")
-    rows = published(panels[0], tmp_path)
+    figure, drawn = plots.law_against(frames.laws([one]).assign(rate=0.1), "rate", "step size")
+    number = figure.number
+    rows = published(figure.axes[0], drawn, tmp_path)
     assert one.fit is not None
     intervals = [getattr(one.fit.intervals, name) for name in ("n_inf", "alpha", "critical_batch_size")]
-    assert [(float(row["low"]), float(row["high"])) for row in rows] == [pytest.approx(ends) for ends in intervals]
-    assert [row["panel"] for row in rows] == ["1", "2", "3"]
-    assert {"n_inf (updates)", "alpha (examples)", "alpha / n_inf (examples)"} <= set(rows[0])
-    assert not plt.fignum_exists(figure.number)  # or a notebook would show it twice
+    told = [(float(row["value_low"]), float(row["value_high"])) for row in rows]
+    assert told == [pytest.approx(ends) for ends in intervals]
+    assert [row["quantity"] for row in rows] == ["n_inf", "alpha", "critical_batch_size"]
+    assert not plt.fignum_exists(number)  # or a notebook would show it twice
 
 
-def test_a_mean_beyond_the_edge_stands_in_the_table_where_it_is(axes: Axes, tmp_path: Path) -> None:
+def test_a_mean_beyond_the_edge_stands_in_the_table_where_it_is_and_an_open_side_is_empty(
+    axes: Axes, tmp_path: Path
+) -> None:
     near = Residual(batch_size=4, error=0.01, interval=(-0.02, None), fitted=True)
     far = Residual(batch_size=1, error=9.0, interval=(8.0, 10.0), fitted=False)
-    scrutiny.residuals(axes, [near, far], None)
-    rows = published(axes, tmp_path)
-    (fitted,) = of_series(rows, "mean of fitted runs")
-    assert (float(fitted[scrutiny.RESIDUAL_LABEL]), float(fitted["low"]), fitted["high"]) == (1, -2, "")
-    (beyond,) = of_series(rows, "mean of runs not fitted")
-    assert float(beyond[scrutiny.RESIDUAL_LABEL]) == 900
+    fitted, beyond = published(axes, scrutiny.residuals(axes, [near, far], None), tmp_path)
+    assert (float(fitted["percent"]), float(fitted["percent_low"]), fitted["percent_high"]) == (1, -2, "")
+    assert float(beyond["percent"]) == 900
 
 
-def test_what_has_no_label_cannot_be_published_and_its_panel_is_named(axes: Axes, tmp_path: Path) -> None:
-    axes.set_ylabel("seconds")
-    axes.plot([1, 2], [3, 4])
-    with pytest.raises(FigureError, match=r"Line2D in the panel 'seconds' has no label"):
-        published(axes, tmp_path)
+def test_a_figure_without_data_is_refused_by_its_name_and_nothing_is_written(axes: Axes, tmp_path: Path) -> None:
+    with pytest.raises(FigureError, match="the figure drawn has no data; give the frame that it was drawn from"):
+        published(axes, pd.DataFrame(), tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_cannot_be_read_off_is_named_unless_it_is_an_ornament(axes: Axes, tmp_path: Path) -> None:
-    drawn = axes.scatter([1, 2], [3, 4], label="points")
-    with pytest.raises(FigureError, match="a PathCollection cannot be read off"):
-        published(axes, tmp_path)
-    figures.note(drawn, {})
-    assert published(axes, tmp_path) == []
 
 
 def test_the_same_figure_gives_the_same_bytes_and_says_which(tmp_path: Path) -> None:
@@ -106,8 +87,8 @@ def test_the_same_figure_gives_the_same_bytes_and_says_which(tmp_path: Path) -> 
     made = []
     for folder in (tmp_path / "first", tmp_path / "second"):
         figure, axes = plt.subplots()
-        plots.updates_against_batch_size(axes, fitted=RUNS, law=LAW)
-        made.append(figures.publish(figure, folder, "law"))
+        drawn = plots.updates_against_batch_size(axes, frames.runs({"fitted": RUNS}), LAW)
+        made.append(figures.publish(figure, folder, "law", data=drawn))
         plots.use_style()  # whatever else was asked for, the bytes are told by the drawing
         plt.rcdefaults()
     for kind in ("svg", "csv"):
@@ -117,27 +98,39 @@ def test_the_same_figure_gives_the_same_bytes_and_says_which(tmp_path: Path) -> 
 
 
 def test_numbers_that_are_not_there_are_empty_cells(axes: Axes, tmp_path: Path) -> None:
-    axes.set_xlabel("x")
-    axes.set_ylabel("y")
-    axes.plot([1, 2], [np.nan, 4], label="some")
-    assert [row["y"] for row in published(axes, tmp_path)] == ["", "4"]
+    rows = published(axes, pd.DataFrame({"x": [1, 2], "y": [np.nan, 4]}), tmp_path)
+    assert [row["y"] for row in rows] == ["", "4"]
 
 
-def test_the_files_that_were_read_are_known_with_their_checksum_and_the_commits_that_recorded_them(
-    tmp_path: Path, axes: Axes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "_SOURCES", {})
-    for top, live in ((tmp_path, False), (tmp_path / "cache", True)):
-        with store.writing(top / "runs" / "law.jsonl") as writer:
-            writer.append(record(seed=int(live)))
-    assert store.sources() == []
-    store.Store(tmp_path).runs("law")
-    store.Store(tmp_path).runs("nothing")
-    found = figures.publish(axes.get_figure(root=True), tmp_path / "figures", "empty").sources
+@pytest.mark.parametrize("top", ["data", "cache"])
+def test_a_record_is_published_or_of_this_machine_whatever_the_data_folder_is_called(tmp_path: Path, top: str) -> None:
+    folder = tmp_path / top
+    for place, seed in ((folder, 0), (folder / "cache", 1)):
+        with store.writing(place / "runs" / "law.jsonl") as writer:
+            writer.append(record(seed=seed))
+    here = store.Store(folder)
+    found = here.sources("runs", "law", "nothing", "law")
     assert [(one.file, one.records, one.live) for one in found] == [
-        ("data/cache/runs/law.jsonl", 1, True),
         ("data/runs/law.jsonl", 1, False),
+        ("data/cache/runs/law.jsonl", 1, True),
     ]
-    published = (tmp_path / "runs" / "law.jsonl").read_bytes()
-    assert found[1].sha256 == hashlib.sha256(published).hexdigest()
-    assert found[1].commits == ()  # the builder's record names none
+    assert found[0].sha256 == hashlib.sha256((folder / "runs" / "law.jsonl").read_bytes()).hexdigest()
+    assert found[0].commits == ()  # the builder's record names none
+    assert here.sources("runs", "law", own=True) == found[1:]
+    assert store.Store(folder, recording=True).sources("runs", "law") == found[:1]
+
+
+def test_a_figure_names_the_files_that_it_was_given_and_no_others_that_were_read(tmp_path: Path, axes: Axes) -> None:
+    for name in ("law", "other"):
+        with store.writing(tmp_path / "runs" / f"{name}.jsonl") as writer:
+            writer.append(record())
+    here = store.Store(tmp_path)
+    here.runs("other")
+    found = figures.publish(
+        axes.get_figure(root=True),
+        tmp_path / "figures",
+        "one",
+        data=pd.DataFrame({"x": [1]}),
+        sources=here.sources("runs", "law"),
+    )
+    assert [one.file for one in found.sources] == ["data/runs/law.jsonl"]

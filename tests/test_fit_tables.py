@@ -4,12 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bs4 import BeautifulSoup
-from IPython.display import HTML
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from batchtime.book import diagnostics
+from batchtime.book import diagnostics, frames
 from batchtime.book.comparisons import Arm, arm
 from batchtime.book.pages import four_names, rivals, scrutiny, simulation_study
 from batchtime.fit import rival_laws
@@ -20,20 +17,6 @@ from batchtime.runs.records import StudyDesign
 from .builders import runs_on
 from .test_diagnostics import LAW, SIZES, an_arm
 from .test_rivals import TRUE, runs
-
-
-def cells(shown: HTML) -> list[list[str]]:
-    """Return the texts of a table, a list a row."""
-    page = BeautifulSoup(str(shown.data), "html.parser")
-    return [[cell.get_text().replace("\xa0", " ") for cell in row.find_all("td")] for row in page.find_all("tr")[1:]]
-
-
-@pytest.fixture
-def axes() -> Axes:
-    """Return empty axes of a figure that nobody sees."""
-    plt.switch_backend("agg")
-    plt.close("all")
-    return plt.subplots()[1]
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +34,17 @@ def large() -> Arm:
 def test_every_law_is_listed_the_best_first_and_those_not_testable_say_so() -> None:
     sizes = np.array([2, 4, 8, 16, 32, 64], dtype=np.float64)
     found = rival_laws.compare(runs(rival_laws.INVERSE.updates(sizes, *TRUE["inverse law"]), sizes=sizes, spread=0.02))
-    rows = cells(rivals.comparison_table(found))
-    assert {row[0] for row in rows} == {law.name for law in rival_laws.LAWS} == {
-        row[0] for row in cells(rivals.laws_table())
-    }  # fmt: skip
-    assert rows[0][0] == "inverse law"
-    assert rows[0][2] == "0.0"
-    assert [row[1] for row in rows].count("not testable: needs 7 batch sizes") == 4
+    frame = rivals.comparison_frame(found)
+    assert set(frame["law"]) == {law.name for law in rival_laws.LAWS} == set(rivals.laws_frame()["law"])
+    assert tuple(frame[["law", "aicc_above"]].iloc[0]) == ("inverse law", 0)
+    assert list(frame["fitted"]).count("not testable: needs 7 batch sizes") == 4
 
 
 def test_the_table_of_winners_names_ours_and_theirs(small: Arm, large: Arm) -> None:
     contests = rivals.contests([small, large])
-    rows = cells(rivals.winners_table(contests))
-    assert rows[0][2] == "not testable: too few batch sizes"
-    assert rows[1][0] == "some task"
+    frame = rivals.winners_frame(contests)
+    assert frame["least_aicc"].iloc[0] == "not testable: too few batch sizes"
+    assert frame["sweep"].iloc[1] == "some task"
     assert "In 1 of 1 tests the inverse law has the least AICc" in rivals.verdict_text(contests)
     sizes = np.array(SIZES, dtype=np.float64)
     knee = rival_laws.compare(runs(rival_laws.hard_knee(sizes, *TRUE["hard knee"]), spread=0.01))
@@ -87,7 +67,7 @@ def test_a_forest_has_a_row_a_law_and_arrows_at_open_sides(axes: Axes, small: Ar
     assert small.fit is not None
     intervals = replace(small.fit.intervals, critical_batch_size=(50.0, None))
     opened = replace(small, label="open", fit=replace(small.fit, intervals=intervals))
-    rivals.forest(axes, [small, opened, replace(small, fit=None)])
+    rivals.forest(axes, frames.laws([small, opened, replace(small, fit=None)]))
     assert [text.get_text() for text in axes.get_yticklabels()] == ["small", "open"]
     assert [line.get_marker() for line in axes.lines].count(">") == 1
     assert [line.get_marker() for line in axes.lines].count("<") == 0
@@ -99,41 +79,37 @@ def test_diagnostics_are_drawn_for_every_batch_size(axes: Axes, large: Arm) -> N
     scrutiny.residuals(axes, found, diagnostics.scatter_parts(large.fit.law, large.fitted))
     assert len(axes.containers) == 2  # fitted ones and the hollow one
     spread = diagnostics.spread_test(large.fitted)
-    scrutiny.spreads(axes, spread)
+    assert list(scrutiny.spreads(axes, spread)["batch_size"]) == list(SIZES)
     influences = diagnostics.influences(large.fitted)
-    scrutiny.influence(axes, influences)
-    assert [len(np.asarray(line.get_xdata())) for line in axes.lines[-3:]] == [len(SIZES)] * 3
-    assert [row[0] for row in cells(scrutiny.influence_table(influences))] == [f"{size}" for size in SIZES]
+    changes = scrutiny.influence(axes, influences)
+    assert changes.groupby("quantity", sort=False).size().to_list() == [len(SIZES)] * 3
+    assert list(scrutiny.influence_frame(influences)["batch_size"]) == list(SIZES)
     assert "to the power" in scrutiny.spread_text(spread)
-    assert scrutiny.p_text(1e-9) == "less than 0.001"
-    rivals.laws_over_means(axes, rival_laws.compare(large.fitted))
+    drawn = rivals.laws_over_means(axes, rival_laws.compare(large.fitted))
+    assert "inverse law" in set(drawn["law"])
 
 
 def test_studies_are_shown_a_row_a_design(axes: Axes) -> None:
     designs = [replace(design, batch_sizes=(2, 16, 128), seeds=3) for design in (StudyDesign(), BIAS[0], BIAS[3])]
     studies = [study(design, replications=3) for design in designs]
-    assert (
-        len(cells(simulation_study.coverage_table(studies)))
-        == len(cells(simulation_study.bias_table(studies, "alpha")))
-        == 3
-    )
-    assert [row[2:4] for row in cells(simulation_study.expected_bias_table(studies))] == [
-        ["n_inf", "+50"],
-        ["alpha", "+1000"],
-    ]
-    simulation_study.biases(axes, studies, "alpha")
+    assert len(simulation_study.coverage_frame(studies)) == len(simulation_study.bias_frame(studies, "alpha")) == 3
+    expected = simulation_study.expected_bias_frame(studies)
+    assert expected[["quantity", "expected"]].to_numpy().tolist() == [["n_inf", 50], ["alpha", 1000]]
+    drawn = simulation_study.biases(axes, studies, "alpha")
     assert len(axes.get_yticklabels()) == 3
-    assert "Fewer than 500 tables are too few" in str(simulation_study.coverage_verdict(studies).data)
+    assert len(drawn) == 3 * 3  # each estimator on each design
+    (few,) = simulation_study.coverage_verdict(studies)
+    assert "Fewer than 500 tables are too few" in few
     poor = replace(studies[0], covered=dict.fromkeys(studies[0].covered, (1, 0, 1) * 200))
-    assert "Outside of 92 % to 98 %: n_inf with CV 15%" in str(simulation_study.coverage_verdict([poor]).data)
+    assert "Outside of 92 % to 98 %: n_inf with CV 15%" in simulation_study.coverage_verdict([poor])[0]
     good = replace(poor, covered=dict.fromkeys(poor.covered, ((1,) * 19 + (0,)) * 30))
-    assert simulation_study.coverage_verdict([good]).data == "All lie between 92 % and 98 %."
+    assert simulation_study.coverage_verdict([good]) == ["All lie between 92 % and 98 %."]
 
 
 def test_the_forms_are_shown_with_how_far_they_differ(large: Arm) -> None:
-    rows = cells(four_names.forms_table(four_names.four_names(large.fitted, 60_000)))
-    assert [row[0] for row in rows] == ["inverse law", "trade-off", "goodput", "epochs"]
-    assert len({row[3] for row in rows}) == 1
+    frame = four_names.forms_frame(four_names.four_names(large.fitted, 60_000))
+    assert list(frame["form"]) == ["inverse law", "trade-off", "goodput", "epochs"]
+    assert frame["as_n_inf"].to_numpy() == pytest.approx([frame["as_n_inf"].iloc[0]] * 4, rel=1e-5)
 
 
 def test_a_mean_far_off_the_law_stands_at_the_edge_with_its_value(axes: Axes) -> None:

@@ -26,10 +26,10 @@ def prose(book: Path) -> str:
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_cells_are_short_and_hold_no_logic(notebook: Path) -> None:
+def test_cells_are_short_and_what_takes_more_belongs_to_the_package(notebook: Path) -> None:
     for source in (cell.source for cell in cells(notebook)):
-        assert len([line for line in source.splitlines() if line.strip()]) <= 12, source
-        forbidden = (ast.FunctionDef, ast.Lambda, ast.For, ast.While, ast.If, ast.comprehension)
+        assert len([line for line in source.splitlines() if line.strip()]) <= 15, source
+        forbidden = (ast.FunctionDef, ast.ClassDef, ast.While)
         assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, forbidden)], source
 
 
@@ -44,8 +44,10 @@ def test_every_figure_has_a_caption_and_says_what_is_seen(notebook: Path) -> Non
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_number_that_is_glued_is_used_and_one_that_is_used_is_glued(notebook: Path) -> None:
     text = notebook.read_text(encoding="utf-8")
-    glued = set(re.findall(r'glue\("(\w+)"', text))
+    quantities = set(re.findall(r'quantity\(\s*f?"[\w{}-]+\.(\w+)"', text))
+    glued = set(re.findall(r'glue\("(\w+)"', text)) | quantities | {f"{name}_interval" for name in quantities}
     used = {name.split(":")[0] for name in re.findall(r"\{glue:text\}`([^`]+)`", text)}
     assert used <= glued
     elsewhere = prose(notebook.parents[1] / "book")
-    assert not {name for name in glued - used if f":{name}:" not in elsewhere}
+    unused = {name for name in glued - used if f":{name}:" not in elsewhere}
+    assert not {name for name in unused if name.removesuffix("_interval") not in quantities}

@@ -20,7 +20,7 @@ TREE = {
     "src/batchtime/book/__init__.py": "",
     "src/batchtime/book/rerun.py": """
 import json
-def execute(notebook, output, parameters, *, title=None):
+def execute(notebook, output, parameters, *, title=None, engine=None):
     output.parent.mkdir(parents=True, exist_ok=True)
     figures = ["law"] if output.stem == "measured" else []
     made = {"title": title, "parameters": parameters, "figures": figures}
@@ -35,6 +35,7 @@ def execute(notebook, output, parameters, *, title=None):
     with open("executed", "a") as log:
         log.write(output.stem + " ")
 """.replace("SVG", hashlib.sha256(b"<svg/>").hexdigest()).replace("CSV", hashlib.sha256(b"x").hexdigest()),
+    "src/batchtime/book/forked.py": "NAME = 'forked'",
     "src/batchtime/middle.py": "def middle():\n    from batchtime.fit import deep\n",
     "src/batchtime/fit/__init__.py": "",
     "src/batchtime/fit/deep.py": "",
@@ -49,13 +50,13 @@ HEADER = """\
 ---
 jupytext: {text_representation: {extension: .md, format_name: myst}}
 kernelspec: {name: python3, display_name: Python 3}
+batchtime: BATCHTIME
 ---
 """
-PAGES = """
-PAGES.clear()
-PAGES["measured"] = Page(notebook="measured.md", data=("runs/mnist.jsonl",))
-PAGES["live"] = Page(notebook="live.md", title="Live", parameters={"seeds": 3})
-"""
+HEADERS = {
+    "measured": "{data: ['runs/{workload}*.jsonl'], pages: {measured: {parameters: {workload: mnist}}}}",
+    "live": "{pages: {live: {title: Live, parameters: {seeds: 3}}}}",
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +66,9 @@ def finished_tree(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     for name, text in TREE.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(HEADER + text if path.suffix == ".md" else text)
+        header = HEADER.replace("BATCHTIME", HEADERS[path.stem]) if path.suffix == ".md" else ""
+        path.write_text(header + text)
     shutil.copy(root / "dodo.py", folder)
-    with (folder / "dodo.py").open("a") as dodo:
-        dodo.write(PAGES)
     assert executed(folder) == {"measured", "live"}
     return folder
 
@@ -122,12 +122,13 @@ def test_a_change_executes_exactly_the_pages_that_depend_on_it(tree: Path, chang
 
 
 def test_a_changed_parameter_executes_its_page(tree: Path) -> None:
-    change(tree / "dodo.py", '{"seeds": 3}', '{"seeds": 4}')
+    change(tree / "notebooks" / "live.md", "seeds: 3", "seeds: 4")
     assert executed(tree) == {"live"}
+    assert '"seeds": 4' in (tree / "book" / "runs" / "live.ipynb").read_text()
 
 
 def test_a_changed_title_executes_its_page_alone(tree: Path) -> None:
-    change(tree / "dodo.py", 'title="Live"', 'title="Alive"')
+    change(tree / "notebooks" / "live.md", "title: Live", "title: Alive")
     assert executed(tree) == {"live"}
     assert (tree / "book" / "runs" / "live.ipynb").read_text().count('"Alive"') == 1
 
@@ -143,6 +144,25 @@ def test_a_published_figure_that_is_gone_or_changed_is_made_again_by_its_page(tr
     assert executed(tree) == {"measured"}
     assert part.read_text() == whole
     assert executed(tree) == set()
+
+
+def test_a_new_recording_that_a_page_asks_for_executes_it(tree: Path) -> None:
+    (tree / "data" / "runs" / "mnist-rate-2.jsonl").write_text("{}\n")
+    (tree / "data" / "runs" / "cifar.jsonl").write_text("{}\n")
+    assert executed(tree) == {"measured"}
+
+
+def test_each_stage_is_one_line_with_its_number_and_the_page_to_open_comes_last(tree: Path) -> None:
+    (tree / "book" / "runs" / "live.ipynb").unlink()
+    (tree / "_build" / "html").mkdir(parents=True)
+    (tree / "_build" / "html" / "index.html").write_text("")
+    environment = os.environ | {"PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "doit", "page"]
+    told = subprocess.run(command, cwd=tree, env=environment, check=True, capture_output=True, text=True).stdout
+    first, *_, last = told.splitlines()
+    assert first in {"[1/2] live", "[2/2] live"}
+    assert "measured" not in told
+    assert last == "Open _build/html/index.html"
 
 
 def test_a_page_that_is_gone_is_executed_again(tree: Path) -> None:

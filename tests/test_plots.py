@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
 
-from batchtime.book import plots
-from batchtime.book.comparisons import Arm, Tuned, arm
+from batchtime.book import frames, plots
+from batchtime.book.comparisons import Arm, arm
 from batchtime.laws.quantity import Array
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.catalogue import experiment
@@ -20,7 +22,7 @@ from .builders import LAW, LOST, RUNS, markers, record, runs_on
 
 
 def test_every_run_is_drawn_also_one_that_did_not_reach_its_target(axes: Axes) -> None:
-    plots.updates_against_batch_size(axes, fitted=RUNS, law=LAW, left_out=LOST)
+    plots.updates_against_batch_size(axes, frames.runs({"fitted": RUNS, "left out": LOST}), LAW)
     assert markers(axes) == len(RUNS) + len(LOST)
     labels = axes.get_legend_handles_labels()[1]
     assert "a run left out of the fit, budget spent first" in labels
@@ -28,17 +30,16 @@ def test_every_run_is_drawn_also_one_that_did_not_reach_its_target(axes: Axes) -
 
 
 def test_batch_sizes_are_plain_integers_on_base_two(axes: Axes) -> None:
-    plots.updates_against_batch_size(axes, fitted=RUNS, law=LAW)
+    plots.updates_against_batch_size(axes, frames.runs({"fitted": RUNS}), LAW)
     axes.figure.canvas.draw()
     shown = {text.get_text() for text in axes.get_xticklabels()}
     assert {"4", "16", "64"} <= shown
-    assert axes.get_xlabel() == "batch size M (examples)"
-    assert axes.get_ylabel() == "updates N to the target"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (plots.M_LABEL, plots.N_LABEL)
 
 
 def test_the_curve_of_examples_is_the_straight_line_of_the_law(axes: Axes) -> None:
-    plots.examples_against_batch_size(axes, fitted=RUNS, law=LAW)
-    line = next(line for line in axes.lines if line.get_label() == "alpha + n_inf M")
+    plots.examples_against_batch_size(axes, frames.runs({"fitted": RUNS}), LAW)
+    line = next(line for line in axes.lines if str(line.get_label()).startswith(r"$\alpha + n_\infty"))
     x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
     assert y == pytest.approx((1600 + 100 * x) / 1e3)
 
@@ -70,47 +71,63 @@ def law_arm(label: str, law: InverseLaw) -> Arm:
 
 def test_every_arm_has_its_means_and_its_law(axes: Axes) -> None:
     several = [law_arm("one", LAW), law_arm("other", InverseLaw(n_inf=300, alpha=900))]
-    plots.arms(axes, several)
+    plots.arms(axes, frames.means(several), frames.laws(several))
     assert axes.get_legend_handles_labels()[1] == ["one", "other"]
-    assert len(axes.containers) == 6  # three batch sizes of each
+    assert markers(axes) == 6  # three batch sizes of each
     assert [len(line.get_xdata()) for line in axes.lines].count(plots.CURVE_POINTS) == 2
 
 
 def test_an_arm_that_was_lost_is_drawn_where_its_budget_ended(axes: Axes) -> None:
     lost = arm(DIGITS, [run(size, seed, "censored") for size in (4, 16, 64) for seed in range(5)], "lost")
     half = replace(lost, records=[run(4, seed, "reached" if seed < 2 else "censored") for seed in range(5)])
-    plots.arms(axes, [half])
+    plots.arms(axes, frames.means([half]), frames.laws([half]))
     assert "^" in {line.get_marker() for line in axes.lines}
 
 
-def test_the_laws_quantities_stand_at_their_positions() -> None:
+def test_the_laws_quantities_stand_at_their_positions_each_in_a_facet() -> None:
     plt.switch_backend("agg")
-    _, panels = plt.subplots(1, 3)
     several = [law_arm("one", LAW), law_arm("other", InverseLaw(n_inf=300, alpha=900))]
-    plots.law_against(panels, several, [0.1, 0.2], "step size")
-    for axes, values in zip(panels, ((100, 300), (1600, 900), (16, 3)), strict=True):
-        drawn = [
-            (float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.lines if line.get_marker() == "o"
-        ]
-        assert [x for x, _ in drawn] == [0.1, 0.2]
-        assert [y for _, y in drawn] == pytest.approx(values, rel=0.1)
+    figure, _ = plots.law_against(frames.laws(several).assign(rate=[0.1, 0.2]), "rate", "step size")
+    for axes, values in zip(figure.axes, ((100, 300), (1600, 900), (16, 3)), strict=True):
+        (drawn,) = [line for line in axes.lines if line.get_marker() == "o"]
+        assert list(np.asarray(drawn.get_xdata())) == [0.1, 0.2]
+        assert list(np.asarray(drawn.get_ydata())) == pytest.approx(values, rel=0.1)
 
 
 def test_tasks_on_their_laws_lie_on_one_curve(axes: Axes) -> None:
-    plots.one_curve(axes, [law_arm("one", LAW), law_arm("other", InverseLaw(n_inf=300, alpha=900))])
-    points = [line for line in axes.lines if line.get_marker() not in ("None", None, "")]
-    assert len(points) == 2
-    for line in points:
-        x = np.asarray(line.get_xdata(), dtype=float)
-        assert np.asarray(line.get_ydata(), dtype=float) == pytest.approx(1 + 1 / x, rel=0.05)
+    several = [law_arm("one", LAW), law_arm("other", InverseLaw(n_inf=300, alpha=900))]
+    drawn = plots.one_curve(axes, frames.means(several), frames.laws(several))
+    assert markers(axes) == len(drawn) == 6
+    assert list(drawn["updates_ratio"]) == pytest.approx(list(1 + 1 / drawn["batch_ratio"]), rel=0.05)
 
 
-def test_the_best_step_sizes_are_drawn_and_hollow_at_the_edge(axes: Axes) -> None:
-    tuned = [Tuned(batch_size=size, rate=0.1, runs=(), at_the_edge=size > 10) for size in (4, 16, 64)]
-    plots.tuned_rates(axes, [law_arm("one", LAW)], tuned)
-    counts = {str(line.get_markerfacecolor()): len(line.get_xdata()) for line in axes.lines}
-    assert counts.pop("none") == 2
-    assert list(counts.values()) == [1]
+def test_the_map_of_seconds_has_a_cell_for_each_batch_size_and_step_size_that_arrived_and_frames_the_best(
+    axes: Axes,
+) -> None:
+    several = [law_arm("one", LAW), law_arm("other", InverseLaw(n_inf=50, alpha=1600))]
+    means = frames.means(several).assign(learning_rate=[0.1] * 3 + [0.2] * 3)
+    means.loc[0, "censored"] = 1  # a run was lost at M = 4 with the shorter step
+    best = pd.DataFrame({"batch_size": [16], "learning_rate": [0.2]})
+    drawn = plots.seconds_map(axes, means, {4: 1.0, 16: 2.0, 64: 4.0}, best)
+    assert len(drawn) == 5
+    known = drawn.set_index(["learning_rate", "batch_size"])["seconds"]
+    assert known[0.2, 16] == pytest.approx(2 * (50 + 1600 / 16), rel=0.05)
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["0.2", "0.1"]  # longer steps above
+    (frame,) = axes.patches
+    assert isinstance(frame, Rectangle)
+    assert frame.get_xy() == (1, 0)
+
+
+def test_a_finding_stands_above_everything_and_is_broken_into_lines_that_fit(axes: Axes) -> None:
+    plots.use_style()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    before = figure.get_figheight()
+    plots.say(axes, "Two numbers describe the mean updates of every task to within thirteen percent of their means")
+    title = figure.get_suptitle()
+    assert title.count("\n") == 1
+    assert figure.get_figheight() > before
+    plt.rcdefaults()
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1: how linear RGB looks to people without one kind of cone.
@@ -188,7 +205,7 @@ def test_no_text_is_smaller_than_a_phone_can_show() -> None:
 
 def test_a_legend_lies_above_its_panel_and_covers_nothing(axes: Axes) -> None:
     plots.use_style()
-    plots.updates_against_batch_size(axes, fitted=RUNS, law=LAW, left_out=LOST)
+    plots.updates_against_batch_size(axes, frames.runs({"fitted": RUNS, "left out": LOST}), LAW)
     axes.figure.canvas.draw()
     legend = axes.get_legend()
     assert legend is not None

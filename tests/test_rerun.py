@@ -50,11 +50,14 @@ Formulas such as $N(M)$ are shown.
 DRAWING = """
 ```{code-cell} ipython3
 from matplotlib import pyplot as plt
+import pandas as pd
 from batchtime.book import figures
+from batchtime.book.quantities import quantity
+drawn = pd.DataFrame({"x": [1, 2], "y": [3, 4]})
 figure, axes = plt.subplots()
-axes.set(xlabel="x", ylabel="y")
-axes.plot([1, 2], [3, 4], label="points")
-figures.publish(figure, out_dir, "two points")
+axes.plot(drawn["x"], drawn["y"])
+quantity(f"{workload}.slope", 1.0, interval=(0.5, None), unit="y an x")
+figures.publish(figure, out_dir, "two points", data=drawn)
 ```
 """
 # Its kernel needs a moment to end: long enough to answer that it was interrupted.
@@ -127,7 +130,10 @@ def test_a_figure_is_told_with_what_it_was_made_of_and_the_command_that_makes_it
         assert hashlib.sha256(content).hexdigest() == facts[f"{kind}_sha256"]
     made = json.loads(output.read_text())["metadata"]["batchtime"]
     assert made.pop("figures") == ["two points"]
+    registered = {"name": "digits.slope", "value": 1.0, "interval": [0.5, None], "unit": "y an x"}
+    assert made.pop("quantities") == [registered]
     assert made.items() <= facts.items()
+    assert "batchtime_quantity" not in output.read_text()  # no page shows an output for it
     assert facts["page"] == "small"
     assert facts["command"].startswith(".venv/bin/batchtime rerun notebooks/small.md -p seeds 3 --out")
     assert {"python", "numpy", "matplotlib", "torch"} <= set(facts["environment"]["versions"])

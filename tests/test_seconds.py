@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from batchtime.book.pages import implications, seconds_per_update, seconds_to_target, several_learners
 from batchtime.book.pages.implications import algorithms, machines, networks, read
+from batchtime.book.show import show
 from batchtime.fit.measurements import AllReduceTiming, UpdateTiming
 from batchtime.fit.training_time import fit_training_time
 from batchtime.fit.update_time import fit_forms
@@ -18,8 +19,7 @@ from batchtime.laws.updates import InverseLaw
 from batchtime.plan.clock import against_the_clock
 from batchtime.runs.records import CommunicationMode, LearnersRecord
 
-from .builders import markers, record
-from .test_tables import cells
+from .builders import cells, markers, record
 from .test_training_time import LAW, runs, timed, timings
 
 TIME = TrainingTime(
@@ -69,8 +69,8 @@ def test_every_run_by_the_clock_is_drawn_with_its_mean(axes: Axes) -> None:
     rows = against_the_clock(runs(0), timings(0), clocked)
     seconds_to_target.against_the_clock(axes, fit_training_time(runs(0), timings(0)).time, clocked, rows)
     assert markers(axes) == 8 + 2
-    table = cells(seconds_to_target.clock_table(rows))
-    assert [row[:2] for row in table[1:]] == [["8", "4"], ["32", "4"]]
+    frame = seconds_to_target.clock_frame(rows)
+    assert frame[["batch_size", "runs"]].to_numpy().tolist() == [[8, 4], [32, 4]]
 
 
 def test_every_way_of_communication_and_every_all_reduce_is_drawn(axes: Axes) -> None:
@@ -91,30 +91,32 @@ def test_the_projection_is_named_and_the_measurements_are_marked(axes: Axes) -> 
 
 def test_a_factor_off_costs_the_same_below_and_above_the_optimum() -> None:
     # s = sqrt(100 * 1600 * 0.004 * 0.001) = 0.8, T_min = 3.6: twice the optimum costs 0.8 / 3.6 * 0.5 = 11.1 %.
-    assert cells(seconds_to_target.penalty_table(TIME, factors=(2,)))[1] == ["2", "4", "11.1 %", "16", "11.1 %"]
+    assert cells(show(seconds_to_target.penalties(TIME, factors=(2,))))[1] == ["2", "4", "11.1 %", "16", "11.1 %"]
 
 
 def test_exposed_communication_is_what_is_taken_beyond_the_work() -> None:
-    rows = cells(several_learners.communication_table(learners(2)))
+    rows = cells(show(several_learners.communication_frame(learners(2))))
     # At M = 8: 4 + 8 / 2 = 8 ms of work, 9.2 in turn and 8.7 overlapped.
-    assert rows[1] == ["8", "8", "9.2", "8.7", "+1.2", "+0.7"]
-    predicted = cells(seconds_to_target.predicted_updates_table(TIME.update_time, learners(2), RING))
+    assert rows[0][1] == "work alone, ms"
+    assert rows[1] == ["8", "8", "9.2", "8.7", "1.2", "0.7"]
+    predicted = seconds_to_target.predicted_updates(TIME.update_time, learners(2), RING).iloc[0]
     # c(2) = 2 x 0.1 ms + 1 ms = 1.2 ms: 9.2 ms as measured.
-    assert predicted[1] == ["8", "9.2", "9.2", "+0 %"]
+    assert predicted["predicted_milliseconds"] == pytest.approx(9.2e-3)
+    assert predicted["error"] == pytest.approx(0, abs=1e-9)
 
 
 def test_the_forms_are_listed_with_their_optima() -> None:
     some = timings(0, scatter=0.005)
-    rows = cells(seconds_per_update.forms_table(some, fit_forms(some), LAW))
-    assert [row[0] for row in rows[1:]] == ["line", "larger of the two", "power mean", "two lines"]
-    assert min(float(row[1]) for row in rows[1:]) == 0
-    assert float(rows[1][4]) == pytest.approx(20, rel=0.05)
+    frame = seconds_per_update.forms_frame(some, fit_forms(some), LAW)
+    assert list(frame["form"]) == ["line", "larger of the two", "power mean", "two lines"]
+    assert frame["aicc_above"].min() == 0
+    assert frame["optimal_batch_size"].iloc[0] == pytest.approx(20, rel=0.05)
 
 
 def test_the_scaling_table_says_what_the_closed_form_says() -> None:
-    rows = cells(several_learners.scaling_table(TIME, [1, 1024], RING))
-    assert rows[1][1:3] == ["8", "8"]
-    assert float(rows[2][5].replace(",", "")) == pytest.approx(optimal_scaling(TIME, 1024, RING), rel=1e-2)
+    frame = several_learners.scaling_frame(TIME, [1, 1024], RING)
+    assert tuple(frame[["optimum", "for_each"]].iloc[0]) == pytest.approx((8, 8))
+    assert frame["optimal_seconds"].iloc[1] == optimal_scaling(TIME, 1024, RING)
 
 
 def test_other_machines_and_algorithms_want_the_batch_sizes_that_theory_says() -> None:
@@ -140,4 +142,5 @@ def test_what_the_closed_form_says_of_a_task_is_read_in_numbers() -> None:
     assert found.noise_share == pytest.approx(2 / 3)  # sqrt(1.6) is twice sqrt(0.4)
     assert found.most_speedup == pytest.approx(9)
     assert found.weak_excess == pytest.approx(0.8 * (1 - 1 / 4) ** 2 / optimal_scaling(TIME, 16))
-    assert cells(implications.readings_table({"here": found}))[1][4:6] == ["67 %", "9.00"]
+    frame = implications.readings_frame({"here": found})
+    assert (frame["noise_share"].iloc[0], frame["most_speedup"].iloc[0]) == pytest.approx((2 / 3, 9))

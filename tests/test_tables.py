@@ -1,36 +1,24 @@
-"""Promises of the tables and phrases."""
+"""Promises of the tables and phrases: a frame of numbers is shown by what its numbers are, and nothing is made up."""
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
-from bs4 import BeautifulSoup
-from IPython.display import HTML, Markdown
 
-from batchtime.book.comparisons import Power, Tuned, arm
-from batchtime.book.tables import (
-    accuracy_table,
-    arms_table,
-    cost_table,
-    interval_text,
-    number_text,
-    percent_text,
-    pole_table,
-    power_text,
-    prediction_table,
-    ratio_table,
-    remarks,
-    reports_text,
-    runs_table,
-    tried_table,
-    tuned_table,
-    verdict,
-)
+from batchtime.book import comparisons, frames
+from batchtime.book.comparisons import Power, Tuned, arm, power_text
+from batchtime.book.show import UNKNOWN, either_or, listed, p_text, percent_text, show
 from batchtime.laws.learning_rate import LearningRate
+from batchtime.laws.quantity import estimate_text, interval_text, number_text
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.catalogue import experiment
 from batchtime.runs.records import Outcome
 
-from .builders import record, runs_on
+from .builders import cells, record, runs_on
+
+CHOSEN = experiment("digits-mlp").changed(batch_sizes=[4, 16, 64], seeds=5)
+LAW = InverseLaw(n_inf=100, alpha=1600)
+LOST = [replace(run, outcome=Outcome(status="censored", lower=9, upper=None)) for run in runs_on(LAW)]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +32,7 @@ from .builders import record, runs_on
 )
 def test_an_interval_is_said_as_a_reader_says_it(interval: tuple[float | None, float | None], text: str) -> None:
     assert interval_text(interval) == text
+    assert estimate_text(170.2, interval) == f"170 ({text})"
 
 
 @pytest.mark.parametrize(
@@ -53,92 +42,127 @@ def test_a_number_keeps_its_significant_digits(value: float, text: str) -> None:
     assert number_text(value) == text
 
 
-def cells(shown: HTML | Markdown) -> list[list[str]]:
-    """Return the text of a table, row by row, its header first."""
-    rows = BeautifulSoup(shown.data, "html.parser").find_all("tr")
-    return [[cell.get_text().replace("\xa0", " ") for cell in row.find_all(["th", "td"])] for row in rows]
+def test_a_column_is_written_by_what_its_numbers_are() -> None:
+    frame = pd.DataFrame(
+        {
+            "batch_size": [8],
+            "n_inf": [739.28],
+            "n_inf_low": [691.0],
+            "n_inf_high": [None],
+            "error": [0.0724],
+            "evaluation_share": [0.0724],
+            "least_seconds": [12.345],
+            "median_milliseconds": [0.0012],
+            "budget": [20000],
+            "holds": [True],
+        }
+    )
+    head, row = cells(show(frame))
+    assert row == [
+        "8", "739 (more than 691)", "+7.2 %", "7.2 %", "12.3", "1.2", "20,000", "yes"
+    ]  # fmt: skip
+    assert head[0] == "M"
+    assert head[1].startswith("n\N{INFINITY}")  # the letter of the text, and not the name of a variable
+    assert "n_inf" not in "".join(head)
+    assert cells(show(frame, batch_size="examples"))[0][0] == "examples"
+
+
+def test_two_sides_without_a_middle_are_an_interval() -> None:
+    frame = pd.DataFrame({"within_5_percent_low": [8.0, None], "within_5_percent_high": [26.1, 7.0]})
+    assert cells(show(frame)) == [["within 5 percent"], ["8 to 26.1"], ["less than 7"]]
+
+
+def test_what_is_not_known_is_not_printed_as_a_number() -> None:
+    frame = pd.DataFrame({"updates": [None, 15.0], "updates_low": [None, 9.0], "updates_high": [None, None]})
+    assert cells(show(frame))[1:] == [[UNKNOWN], ["15 (more than 9)"]]
+    assert percent_text(0.0724) == "7.2 %"
+    assert "unknown" in percent_text(None)
+    assert (p_text(None), p_text(1e-9)) == ("not known", "less than 0.001")
+
+
+def test_words_of_a_table_are_text_and_no_markup() -> None:
+    shown = show(pd.DataFrame({"task": ["<b>&"], "quantity": ["alpha"]}))
+    assert "<b>" not in shown.data
+    assert cells(shown)[1] == ["<b>&", "\N{GREEK SMALL LETTER ALPHA}"]
+
+
+def test_no_remark_is_said_in_words() -> None:
+    assert listed([]).data == "The fit raises no warning."
+    assert listed(["a", "b"]).data == "- a\n- b"
+    assert either_or(["a", "b", "c"]) == "a, b or c"
 
 
 def test_every_run_is_counted_once_under_its_role() -> None:
     chosen = experiment("digits-mlp").changed(batch_sizes=[8, 16], seeds=3)
     records = [record(seed=seed, batch_size=size) for seed in range(3) for size in (8, 16)]
-    shown = cells(runs_table(chosen, records, InverseLaw(n_inf=10, alpha=40)))
-    assert [row[:3] for row in shown[1:]] == [["8", "fitted", "3 of 3"], ["16", "fitted", "3 of 3"]]
+    frame = frames.by_batch_size(chosen, records, InverseLaw(n_inf=10, alpha=40))
+    assert list(frame["runs_are"]) == ["fitted", "fitted"]
+    assert list(frame["reached"]) == [3, 3]
     # The law says 10 + 40 / 8 = 15, and 15 is the middle of every interval (10, 20]; 15 * 8 / 1437 epochs = 0.084.
-    assert shown[1][4] == "15"
-    assert shown[1][6] == "0.084"
+    first = frame.iloc[0]
+    assert (first["law"], round(first["epochs"], 3)) == (15, 0.084)
+    assert first["error"] == pytest.approx(15 / first["updates"] - 1)
 
 
-def test_nothing_sealed_is_said_in_words() -> None:
-    assert prediction_table([], []).data == "No batch size was sealed for these parameters."
+def test_a_frame_of_runs_has_every_run_with_what_is_known_of_it() -> None:
+    seen = [run.observation() for run in (*runs_on(LAW)[:2], LOST[0])]
+    frame = frames.runs({"fitted": seen[:2], "left out": seen[2:]})
+    assert list(frame["updates_lower"]) == [run.lower for run in seen]
+    assert list(frame["censored"]) == [False, False, True]
+    assert frame["updates"].iloc[2] == 9
+    assert pd.isna(frame["updates_upper"].iloc[2])
+    assert frames.runs({"fitted": []}).empty
 
 
-def test_what_is_not_known_is_not_printed_as_a_number() -> None:
-    assert percent_text(0.0724) == "7.2 %"
-    assert "unknown" in percent_text(None)
-
-
-def test_no_remark_is_said_in_words() -> None:
-    assert remarks([]).data == "The fit raises no warning."
-    assert remarks(["a", "b"]).data == "- a\n- b"
-
-
-CHOSEN = experiment("digits-mlp").changed(batch_sizes=[4, 16, 64], seeds=5)
-LAW = InverseLaw(n_inf=100, alpha=1600)
-
-
-def test_an_arm_is_a_row_with_its_law_or_with_the_word_that_there_is_none() -> None:
-    lost = [replace(run, outcome=Outcome(status="censored", lower=9, upper=None)) for run in runs_on(LAW)]
-    shown = cells(arms_table([arm(CHOSEN, runs_on(LAW), "one"), arm(CHOSEN, lost, "lost")], "arm"))
-    assert shown[0][0] == "arm"
-    assert shown[1][:3] == ["one", "15 of 15", "4 to 64"]
-    assert shown[1][3].startswith("10")
-    assert shown[2][:4] == ["lost", "0 of 15", "", "no law"]
+def test_an_arm_is_a_row_with_its_law_or_without_one() -> None:
+    frame = frames.laws([arm(CHOSEN, runs_on(LAW), "one"), arm(CHOSEN, LOST, "lost")])
+    assert list(frame["reached"]) == [15, 0]
+    assert frame["n_inf"].iloc[0] == pytest.approx(100, rel=0.1)
+    assert frame["n_inf_low"].iloc[0] < 100 < frame["n_inf_high"].iloc[0] + 5
+    assert cells(show(frame, label="arm"))[2] == ["lost", "15", "0", *[UNKNOWN] * 5]
 
 
 def test_accuracy_and_cost_are_a_row_a_task() -> None:
-    sealed = replace(CHOSEN, sealed=(16,))
-    one = arm(sealed, runs_on(LAW), "one")
-    row = cells(accuracy_table([one]))[1]
-    assert row[:3] == ["one", "2, 5 seeds", "4 to 0.25"]
+    one = arm(replace(CHOSEN, sealed=(16,)), runs_on(LAW), "one")
+    row = frames.accuracy([one]).iloc[0]
+    assert (row["batch_sizes"], row["seeds"]) == (2, 5)
+    # alpha / M over n_inf is 16 / 4 at the least and 16 / 64 at the greatest batch size.
+    assert (row["noise_over_floor_high"], row["noise_over_floor_low"]) == pytest.approx((4, 0.25), rel=0.05)
     # Every run was made to need a few updates more than the law of whole numbers.
-    assert abs(float(row[6].rstrip("%"))) < 3
+    assert abs(row["sealed_error_low"]) < 0.03
     # 15 runs of 20 updates: 20 (4 + 16 + 64) 5 = 8,400 examples in 15 (1 - 0.1) CPU seconds.
-    assert cells(cost_table([one]))[1] == ["one", "15", "0", "10.0 %", "622"]
+    cost = frames.costs([one]).iloc[0]
+    assert (cost["runs"], cost["CPU minutes"], cost["evaluation_share"]) == (15, 0.25, pytest.approx(0.1))
+    assert cost["examples a CPU second"] == pytest.approx(8400 / 13.5)
 
 
 def test_a_verdict_says_how_well_the_law_describes_and_whether_an_arm_is_cut_short() -> None:
     good = arm(CHOSEN, runs_on(LAW), "good")
     cut = arm(CHOSEN, runs_on(InverseLaw(n_inf=400, alpha=1600)), "cut")
-    lost = arm(
-        CHOSEN, [replace(run, outcome=Outcome(status="censored", lower=9, upper=None)) for run in runs_on(LAW)], "lost"
-    )
-    lines = verdict([good, cut, lost]).data.split("\n")
-    assert lines[0].startswith("- good: within ")
+    lines = comparisons.verdict([good, cut, arm(CHOSEN, LOST, "lost")])
+    assert lines[0].startswith("good: within ")
     assert "cut short" not in lines[0]
     assert lines[1].endswith("; its small-batch arm is cut short by the pole.")
-    assert lines[2].startswith("- lost: no law (")
+    assert lines[2].startswith("lost: no law (")
 
 
 def test_what_was_tried_is_what_is_recorded_beside_the_named_runs() -> None:
     named = [replace(run, setting=CHOSEN.sweep.setting) for run in runs_on(LAW)]
-    assert "No run with another setting" in tried_table(CHOSEN, named).data
+    assert frames.tried(CHOSEN, named).empty
     other = replace(CHOSEN.sweep.setting, learning_rate=LearningRate(maximum=0.5))
     tried = replace(named[0], setting=other, outcome=Outcome(status="diverged", lower=1200, upper=None))
-    shown = cells(tried_table(CHOSEN, [*named, tried, replace(named[0], seed=100)]))
-    assert shown[1:] == [
-        ["0.1", "4", "100", "0.08", "reached", "500 to 501"],
-        ["0.5", "4", "0", "0.08", "diverged", "1,200"],
-    ]
+    frame = frames.tried(CHOSEN, [*named, tried, replace(named[0], seed=100)])
+    assert list(frame["learning_rate"]) == [0.1, 0.5]
+    assert list(frame["seed"]) == [100, 0]
+    assert [row[-1] for row in cells(show(frame))[1:]] == ["500 to 501", "more than 1,200"]
 
 
 def test_reports_are_summed_up_and_nothing_is_said_of_none() -> None:
     runs = runs_on(LAW)[:3]
-    assert reports_text(runs) is None
+    assert comparisons.reports(runs) == []
     with_scores = [replace(run, reports={"bleu": score}) for run, score in zip(runs, (1.0, 2.0, 6.0), strict=True)]
-    said = reports_text(with_scores)
-    assert said is not None
-    assert "BLEU score was 3.0 on average (1.0 to 6.0, 3 runs)" in said.data
+    (said,) = comparisons.reports(with_scores)
+    assert "BLEU score was 3.0 on average (1.0 to 6.0, 3 runs)" in said
 
 
 def test_the_pole_is_told_by_the_batch_sizes_at_which_runs_were_lost() -> None:
@@ -147,9 +171,9 @@ def test_the_pole_is_told_by_the_batch_sizes_at_which_runs_were_lost() -> None:
         replace(run, outcome=lost) if run.batch_size == 4 or (run.batch_size, run.seed) == (16, 0) else run
         for run in runs_on(LAW)
     ]
-    shown = cells(pole_table([arm(CHOSEN, some, "some"), arm(CHOSEN, runs_on(LAW), "all")]))
-    assert shown[1][:4] == ["some", "4", "16", "4"]
-    assert shown[2][2:4] == ["every run reached it", "at least half did everywhere"]
+    frame = frames.poles([arm(CHOSEN, some, "some"), arm(CHOSEN, runs_on(LAW), "all")])
+    assert (frame["some_lost"].iloc[0], frame["most_lost"].iloc[0]) == (16, 4)
+    assert frame[["some_lost", "most_lost"]].iloc[1].isna().all()
 
 
 def test_a_power_is_said_with_its_interval_and_its_points() -> None:
@@ -157,14 +181,15 @@ def test_a_power_is_said_with_its_interval_and_its_points() -> None:
 
 
 def test_two_arms_are_compared_run_by_run() -> None:
-    shown = cells(ratio_table(arm(CHOSEN, runs_on(LAW), "one"), arm(CHOSEN, runs_on(LAW), "same")))
-    assert shown[1:] == [[size, "5", "1.000", "1.00 to 1.00"] for size in ("4", "16", "64")]
+    frame = frames.ratios(arm(CHOSEN, runs_on(LAW), "one"), arm(CHOSEN, runs_on(LAW), "same"))
+    assert list(frame["pairs"]) == [5, 5, 5]
+    assert cells(show(frame))[1] == ["4", "5", "1.000", "1.00 to 1.00"]
 
 
 def test_a_tuned_step_size_is_compared_with_the_fixed_one() -> None:
     fixed = arm(CHOSEN, runs_on(LAW), "fixed")
     best = [run for run in runs_on(InverseLaw(n_inf=50, alpha=800)) if run.batch_size == 16]
     tuned = [Tuned(batch_size=16, rate=0.5, runs=tuple(best), at_the_edge=True)]
-    row = cells(tuned_table(tuned, fixed))[1]
-    assert row[:3] == ["16", "0.5 (at the edge)", "5"]
-    assert row[5] == "2"
+    row = frames.tuned(tuned, fixed).iloc[0]
+    assert (row["learning_rate"], row["at_the_edge"], row["runs"]) == (0.5, True, 5)
+    assert row["saved_ratio"] == pytest.approx(2, rel=0.05)

@@ -1,6 +1,7 @@
 """What the book adds to Sphinx: numbers from executed notebooks, a way to rerun each page, and mathematics offline.
 
-- `{num}` with the text `page:name:format` writes a number that the notebook of a page glued, on any page of the book.
+- `{num}` with the text `name:format` writes a published quantity, `name.interval:s` its interval, and with the text
+  `page:name:format` a number that the notebook of a page glued, on any page of the book.
 - A labelled equation of the chapter "The bound" is followed by a link to the test that executes it; the directive
   `{executed}` lists all of them.
 - An executed page ends with the notebook that made it, how long that took, and the command that runs it again; and,
@@ -25,7 +26,8 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from batchtime.book.tables import apart
+from batchtime.book.show import apart
+from batchtime.laws.quantity import interval_text
 
 logger = logging.getLogger(__name__)
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
@@ -52,8 +54,22 @@ def glued(notebook: Path) -> dict[str, object]:
     return found
 
 
+def published(file: Path) -> dict[str, object]:
+    """Return the published quantities by name, and the interval of each as a phrase by its name and `.interval`.
+
+    Raises:
+        OSError: If the file is not there: the build writes it when all pages are executed.
+    """
+    found: dict[str, object] = {}
+    for one in json.loads(file.read_text(encoding="utf-8")):
+        found[one["name"]] = one["value"]
+        if one["interval"] is not None:
+            found[f"{one['name']}.interval"] = interval_text(tuple(one["interval"]))
+    return found
+
+
 class Number(SphinxRole):
-    """`{num}` with `page:name:format`: a glued number of the page's notebook, in Python's format."""
+    """`{num}` with `name:format` or `page:name:format`: a published quantity or a glued number, in Python's format."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the number as text, or a warning that says what is missing."""
@@ -71,15 +87,16 @@ class Number(SphinxRole):
             OSError: If the page has no executed notebook.
             ValueError: If the text has another form, or the value does not fit the format.
         """
-        parts = self.text.split(":", maxsplit=2)
-        if len(parts) != 3:
-            raise ValueError("write page:name:format, for example law-digits:n_inf:.0f")
-        page, name, form = parts
-        notebook = Path(self.env.srcdir) / self.env.config.batchtime_runs / f"{page}.ipynb"
-        self.env.note_dependency(str(notebook))
-        values = glued(notebook)
+        page, name, form = ["", "", "", *self.text.split(":", maxsplit=2)][-3:]
+        if not page and "." not in name:  # the names of quantities have one
+            raise ValueError("write name:format or page:name:format, for example mnist-lenet.n_inf:.0f")
+        config, top = self.env.config, Path(self.env.srcdir)
+        file = top / config.batchtime_runs / f"{page}.ipynb" if page else top / config.batchtime_quantities
+        self.env.note_dependency(str(file))
+        values = glued(file) if page else published(file)
         if name not in values:
-            raise LookupError(f"the page glues no {name!r}, only {', '.join(sorted(values)) or 'nothing'}")
+            kind = "the page glues" if page else "there is"
+            raise LookupError(f"{kind} no {name!r}, only {', '.join(sorted(values)) or 'nothing'}")
         try:
             return format(values[name], form)
         except TypeError as error:
@@ -268,6 +285,7 @@ def take_mathjax(_app: Sphinx, config: Config) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
     app.add_config_value("batchtime_runs", "runs", "env")  # where executed notebooks lie, from the source folder
+    app.add_config_value("batchtime_quantities", "../_build/quantities.json", "env")
     app.add_role("num", Number())
     app.add_directive("executed", Executed)
     app.connect("config-inited", take_mathjax)

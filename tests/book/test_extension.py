@@ -52,6 +52,15 @@ def build(
     return subprocess.run([*command, *options], cwd=tree, check=False, capture_output=True, text=True)
 
 
+def test_a_published_quantity_appears_on_any_page_with_its_interval(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "_build").mkdir()
+    known = {"name": "law.n_inf", "value": 739.35, "interval": [691.3, None], "unit": "updates", "source": "law"}
+    (tmp_path / "_build" / "quantities.json").write_text(json.dumps([known]))
+    built = build(tmp_path, root, "It is {num}`law.n_inf:.0f` ({num}`law.n_inf.interval:s`).")
+    assert built.returncode == 0, built.stderr
+    assert "It is 739 (more than 691)." in (tmp_path / "_build" / "html" / "index.html").read_text()
+
+
 def test_a_glued_number_appears_in_the_prose_of_any_page_in_the_asked_format(tmp_path: Path, root: Path) -> None:
     built = build(tmp_path, root, "It takes {num}`law:n_inf:,.1f` updates.")
     assert built.returncode == 0, built.stderr
@@ -64,7 +73,7 @@ def test_each_number_that_cannot_be_written_fails_the_build_and_is_named_with_it
     told = {
         "law:alpha:.1f": "the page glues no 'alpha', only n_inf",
         "other:n_inf:.1f": "other.ipynb",
-        "law:n_inf": "write page:name:format",
+        "law:n_inf": "write name:format or page:name:format",
         "law:n_inf:.1q": "Unknown format code",
     }
     built = build(tmp_path, root, "\n\n".join(f"{{num}}`{role}`" for role in told))

@@ -12,13 +12,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from batchtime.book.tables import interval_text, number_text
 from batchtime.book.training_times import of_experiment
 from batchtime.errors import FitError, ParameterError, StoreError, check
 from batchtime.fit.inverse_law import fit_inverse_law
 from batchtime.fit.measurements import Observation
 from batchtime.fit.training_time import TrainingTimeFit
-from batchtime.laws.quantity import Interval
+from batchtime.laws.quantity import Interval, interval_text, number_text
 from batchtime.laws.scaling import Network, largest_useful, optimal_scaling, strong_scaling, weak_scaling, with_learners
 from batchtime.laws.time import AllReduceTime, TrainingTime, UpdateTime
 from batchtime.laws.updates import InverseLaw

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
+from batchtime.book.show import either_or, percent_text
 from batchtime.errors import FitError
 from batchtime.fit.inverse_law import LawFit, fit_inverse_law, predict_updates
 from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.fit.measurements import Observation
+from batchtime.fit.rival_laws import POLE, fit_law
 from batchtime.fit.scatter import LEVEL
+from batchtime.laws.quantity import Interval
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import RunRecord
@@ -245,48 +248,76 @@ def rates(several: Sequence[Arm]) -> list[float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Power:
-    """A quantity goes with the step size to this power; with a 95 % interval, from so many step sizes."""
+    """A quantity is proportional to another one to this power; with a 95 % interval, from so many points."""
 
     power: float
     interval: tuple[float, float]
     points: int
 
 
-def powers_of_rate(several: Sequence[Arm]) -> dict[str, Power]:
-    """Return with which power of the step size each quantity of the law goes.
+def power_of(x: Sequence[float], y: Sequence[float], intervals: Sequence[Interval] = ()) -> Power:
+    """Return the power of x that y is proportional to: the book's one estimator of an exponent.
 
-    A straight line through the logarithms, each point weighed by the width of its interval. Where the points stand off
-    the line by more than these widths, the interval of the power is widened as much (the square root of chi-square over
-    its degrees of freedom, as the Particle Data Group does).
+    A straight line through the logarithms, in which each point weighs by the width of its interval, for the intervals
+    of laws differ by factors and a plain least-squares line would let the law that is known least well decide. Where
+    the points scatter about the line by more than their intervals, the interval of the power is widened as much (the
+    square root of chi-square over its degrees of freedom, as the Particle Data Group does). Without intervals all
+    points weigh the same, and their scatter alone makes the interval.
+
+    Args:
+        x: What was changed, (K,), at least two different values.
+        y: The quantity, (K,), more than 0.
+        intervals: 95 % of each y, both sides known; empty where there are none.
+    """
+    logs, values = np.log(x), np.log(y)
+    ends = np.log(np.array(intervals, dtype=np.float64).reshape(-1, 2))
+    errors = (ends[:, 1] - ends[:, 0]) / (2 * Z) if intervals else np.ones(len(logs))
+    (slope, level), covariance = np.polyfit(logs, values, 1, w=1 / errors, cov="unscaled")
+    chi_square = np.sum(((values - slope * logs - level) / errors) ** 2) / max(len(logs) - 2, 1)
+    reach = Z * np.sqrt(covariance[0, 0] * (max(1.0, chi_square) if intervals else chi_square))
+    return Power(power=float(slope), interval=(float(slope - reach), float(slope + reach)), points=len(logs))
+
+
+def powers_of_rate(several: Sequence[Arm]) -> dict[str, Power]:
+    """Return with which power of the step size each quantity of the law goes (see `power_of`).
 
     Raises:
         FitError: If fewer than two arms have a law whose three intervals are closed.
     """
-    quantities = ("n_inf", "alpha", "critical_batch_size")
-    fits = [
-        (one.rate, one.fit)
-        for one in several
-        if one.fit is not None and all(None not in getattr(one.fit.intervals, name) for name in quantities)
-    ]
+    fits = closed([(one.rate, one.fit) for one in several if one.fit is not None])
     if len(fits) < 2:
         remedy = "a power needs two: add seeds or batch sizes"
         raise FitError(f"{len(fits)} of {len(several)} step sizes have a law with closed intervals; {remedy}")
-    logs = np.log([rate for rate, _ in fits])
-    found = {}
-    for name in quantities:
-        ends = np.log([getattr(fit.intervals, name) for _, fit in fits])
-        values = np.log([float(getattr(fit.law, name)) for _, fit in fits])
-        errors = (ends[:, 1] - ends[:, 0]) / (2 * Z)
-        (slope, level), covariance = np.polyfit(logs, values, 1, w=1 / errors, cov="unscaled")
-        off = np.sum(((values - slope * logs - level) / errors) ** 2) / max(len(fits) - 2, 1)
-        reach = Z * np.sqrt(covariance[0, 0] * max(1.0, off))
-        interval = (float(slope - reach), float(slope + reach))
-        found[name] = Power(power=float(slope), interval=interval, points=len(fits))
-    return found
+    rates = [rate for rate, _ in fits]
+    return {
+        name: power_of(
+            rates, [getattr(fit.law, name) for _, fit in fits], [getattr(fit.intervals, name) for _, fit in fits]
+        )
+        for name in QUANTITIES
+    }
 
 
+def closed(laws: Sequence[tuple[float, LawFit]]) -> list[tuple[float, LawFit]]:
+    """Return the laws whose three intervals are closed, each with what was changed for it."""
+    return [(x, fit) for x, fit in laws if all(None not in getattr(fit.intervals, name) for name in QUANTITIES)]
+
+
+QUANTITIES = ("n_inf", "alpha", "critical_batch_size")
 Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 """Standard deviations from the middle to an end of an interval."""
+
+
+def fitted_pole(one: Arm) -> float | None:
+    """Return M_0 of n_inf + alpha / (M - M_0), fitted to the batch sizes at which every run arrived.
+
+    None for fewer than four of them, and for a pole that makes up less than a tenth of the updates at the least of
+    them, (M_0 / M)^2 by `averaged-excess`: recorded laws are off by nearly as much where there is no pole.
+    """
+    seen = {mean.batch_size: mean.mean for mean in one.means() if mean.n_censored == 0 and mean.mean is not None}
+    if len(seen) < 4:
+        return None
+    *_, pole = fit_law(POLE, np.array(list(seen)), np.array(list(seen.values())))
+    return pole if (pole / min(seen)) ** 2 > 0.1 else None
 
 
 def pole_bounds(one: Arm) -> tuple[int | None, int | None]:
@@ -357,3 +388,47 @@ def arms_seen(one: Arm) -> tuple[float, float] | None:
         return None
     critical = one.fit.law.critical_batch_size
     return critical / min(one.fit.batch_sizes), critical / max(one.fit.batch_sizes)
+
+
+# --- in words --------------------------------------------------------------------------------------------------------
+
+
+def rates_text(several: Sequence[Arm]) -> str:
+    """Return the step sizes of some arms as a reader says them."""
+    return either_or([f"{one.rate:g}" for one in several])
+
+
+def power_text(found: Power) -> str:
+    """Return a power with its interval and the number of step sizes behind it."""
+    low, high = found.interval
+    return f"{found.power:.2f} ({low:.2f} to {high:.2f}; {found.points} step sizes)"
+
+
+def verdict(several: Sequence[Arm]) -> list[str]:
+    """Return a sentence a task: how well the law describes it, and whether its small-batch arm was seen."""
+    sentences = []
+    for one in several:
+        if one.fit is None:
+            sentences.append(f"{one.label}: no law ({one.reason}).")
+            continue
+        seen, deviation = arms_seen(one), one.deviation()
+        sizes = f"M = {min(one.fit.batch_sizes):g} to {max(one.fit.batch_sizes):g}"
+        tested = one.fit.lack_of_fit
+        off = ", more than the scatter of its runs explains" if tested is not None and tested < 0.01 else ""
+        short = "" if seen is None or seen[0] >= 2 else "; its small-batch arm is cut short by the pole"
+        sentences.append(f"{one.label}: within {percent_text(deviation)} of the mean updates from {sizes}{off}{short}.")
+    return sentences
+
+
+def reports(records: Sequence[RunRecord]) -> list[str]:
+    """Return a sentence for each number taken of models that reached their target, its mean and range over runs."""
+    names = sorted({name for record in records for name in record.reports})
+    lines = []
+    for name in names:
+        values = [record.reports[name] for record in records if name in record.reports]
+        lines.append(
+            f"When a run ended, its model's {name.upper() if name == 'bleu' else name} score was "
+            f"{np.mean(values):.1f} on average ({min(values):.1f} to {max(values):.1f}, {len(values)} runs): "
+            "for orientation, the target is the loss."
+        )
+    return lines

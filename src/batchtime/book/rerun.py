@@ -24,6 +24,7 @@ from shlex import quote
 from typing import Any
 
 from batchtime import errors
+from batchtime.book import quantities
 from batchtime.errors import NotebookError, ParameterError, check
 from batchtime.runs.provenance import CHECKOUT, provenance
 
@@ -94,7 +95,14 @@ def describe(notebook: Path) -> list[Parameter]:
         return _parameters(executable)
 
 
-def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, title: str | None = None) -> None:
+def execute(
+    notebook: Path,
+    output: Path,
+    parameters: Mapping[str, object],
+    *,
+    title: str | None = None,
+    engine: str | None = None,
+) -> None:
     """Execute a notebook with these parameters and write it, outputs included, to `output`.
 
     Figures go to a folder `figures` beside the output, unless the parameters say otherwise. The output keeps in its
@@ -106,6 +114,7 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, t
         output: Where the executed notebook is written.
         parameters: What differs from the notebook's defaults.
         title: Heading of the page; None for the notebook's own.
+        engine: What papermill executes it with; None for a kernel of its own.
 
     Raises:
         ParameterError: If a name is unknown or a value has another type, before anything runs.
@@ -135,6 +144,7 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, t
                 values,
                 kernel_name="python3",
                 cwd=ROOT,
+                engine_name=engine,
                 progress_bar=sys.stderr.isatty(),
                 # The kernel logs how it is started and stopped; what a cell prints or raises is in the notebook.
                 extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
@@ -149,6 +159,7 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, t
             raise
         node = nbformat.read(finished, as_version=4)
         _present(node, title)
+        registered = quantities.take(node)
         name = _shown(notebook)
         options = "".join(f" -p {key} {quote(str(value))}" for key, value in parameters.items())
         made = {
@@ -162,7 +173,7 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, object], *, t
         for figure, facts in figures.items():
             sidecar = ROOT / str(values["out_dir"]) / f"{figure}.json"
             sidecar.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        node.metadata["batchtime"] = {**made, "figures": sorted(figures)}
+        node.metadata["batchtime"] = {**made, "figures": sorted(figures), "quantities": registered}
         del node.metadata["papermill"]  # names of temporary files, and what stands above
         output.parent.mkdir(parents=True, exist_ok=True)
         partial = output.with_name(f".{output.name}.partial")

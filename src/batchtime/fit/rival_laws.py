@@ -209,6 +209,7 @@ RIVALS = (
 )
 
 LAWS = (INVERSE, *RIVALS)
+POLE = next(law for law in RIVALS if law.name == "pole")
 
 
 # The fit of one law

@@ -56,14 +56,6 @@ class Source:
     live: bool
 
 
-_SOURCES: dict[Path, Source] = {}
-
-
-def sources() -> list[Source]:
-    """Return the files that this process has read records from, as they were when it last read them."""
-    return [_SOURCES[path] for path in sorted(_SOURCES)]
-
-
 def data_folder() -> Path:
     """Return the data folder: $BATCHTIME_DATA, data/ of the checkout, or, where there is none, the current user's.
 
@@ -173,6 +165,32 @@ class Store:
         """
         tops = self._sources()[:1] if self.recording else self._sources()
         return [r for top in tops for r in _read(top / "runs" / f"{name}.jsonl", RunRecord)]
+
+    def sources(self, kind: str, *names: str, own: bool | None = None) -> tuple[Source, ...]:
+        """Return the files that hold records of a kind under these names, as they are now, published ones first.
+
+        Args:
+            kind: The folder of the records: "runs", "timings", "timed_runs", "learners", "noise", "constants" or so.
+            names: Of the sweeps or workloads.
+            own: Whether this machine's own records are meant, or the published ones; None for both.
+
+        Raises:
+            StoreError: If a line is damaged.
+
+        Example:
+            >>> Store(data_folder()).sources("runs", "mnist-lenet")[0].file
+            'data/runs/mnist-lenet.jsonl'
+        """
+        published, cached = self._sources()
+        tops = [(published, False)] if self.recording else [(published, False), (cached, True)]
+        return tuple(
+            _source(path, file="/".join(("data", *path.relative_to(self.folder).parts)), live=live)
+            for name in dict.fromkeys(names)
+            for top, live in tops
+            if own in (None, live)
+            for path in [top / kind / f"{name}.jsonl"]
+            if path.exists()
+        )
 
     def published(self) -> list[str]:
         """Return the names of the sweeps with published runs."""
@@ -290,19 +308,37 @@ def _read(path: Path, kind: type[_K]) -> list[_K]:
     decoder = msgspec.json.Decoder(kind)
     content = path.read_bytes()
     lines = content.split(b"\n")[:-1]
-    found = [_decode(line, decoder, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
-    live = path.parent.parent.name == "cache"
-    _SOURCES[path] = Source(
-        file="/".join(("data", *path.parts[-3 if live else -2 :])),
+    return [_decode(line, decoder, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+class _Made(msgspec.Struct):
+    commit: str | None
+
+
+class _Any(msgspec.Struct):
+    provenance: _Made
+
+
+def _source(path: Path, *, file: str, live: bool) -> Source:
+    """Return what there is to say of a file of records, of whatever kind they are."""
+    content = path.read_bytes()
+    decoder = msgspec.json.Decoder(_Any)
+    lines = content.split(b"\n")[:-1]
+    made = [_decode(line, decoder, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    commits = {record.provenance.commit for record in made}
+    return Source(
+        file=file,
         sha256=hashlib.sha256(content).hexdigest(),
-        records=len(found),
-        commits=tuple(sorted({record.provenance.commit for record in found if record.provenance.commit})),
+        records=len(lines),
+        commits=tuple(sorted(commit for commit in commits if commit)),
         live=live,
     )
-    return found
 
 
-def _decode(line: bytes, decoder: "msgspec.json.Decoder[_K]", place: str) -> _K:
+_D = TypeVar("_D")
+
+
+def _decode(line: bytes, decoder: "msgspec.json.Decoder[_D]", place: str) -> _D:
     head, _, tail = line.rpartition(_MARK)
     body = head + b"}"
     remedy = "restore the file from version control, or delete that line and run the sweep again"

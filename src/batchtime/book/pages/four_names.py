@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from IPython.display import HTML
+import pandas as pd
 from scipy.optimize import elementwise, leastsq
 
-from batchtime.book.tables import number_text, table
 from batchtime.errors import FitError
 from batchtime.fit.means import mean_updates
 from batchtime.fit.measurements import Observation
-from batchtime.laws.quantity import Array
+from batchtime.laws.quantity import Array, number_text
 from batchtime.laws.updates import InverseLaw
 
 
@@ -153,21 +152,16 @@ def largest_difference(forms: Sequence[Form]) -> float:
     return max(float(np.abs(form.updates / forms[0].updates - 1).max()) for form in forms)
 
 
-# Four names
-
-
-def forms_table(forms: Sequence[Form]) -> HTML:
+def forms_frame(forms: Sequence[Form]) -> pd.DataFrame:
     """Return the forms of the law with their own parameters, and what these are as n_inf and alpha."""
-    rows = [
-        (
-            form.name,
-            form.formula,
-            ", ".join(f"{name} = {number_text(value, 6)}" for name, value in form.parameters.items()),
-            f"{form.law.n_inf:.6g}",
-            f"{form.law.alpha:.6g}",
-            f"{np.abs(form.updates / forms[0].updates - 1).max():.0e}",
-        )
+    return pd.DataFrame(
+        {
+            "form": form.name,
+            "formula": form.formula,
+            "parameters": ", ".join(f"{name} = {number_text(value, 6)}" for name, value in form.parameters.items()),
+            "as_n_inf": form.law.n_inf,
+            "as_alpha": form.law.alpha,
+            "largest_difference": float(np.abs(form.updates / forms[0].updates - 1).max()),
+        }
         for form in forms
-    ]
-    columns = ["form", "formula", "its parameters, fitted", "as n_inf", "as alpha", "largest difference in N"]
-    return table(columns, rows)
+    )

@@ -1,14 +1,14 @@
 """What the closed form says about machines and algorithms: scenarios, and what each of them buys."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from IPython.display import HTML
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 
 from batchtime.book.plots import COLOURS, CURVE_POINTS, MARKS, batch_size_axis, even_grid, legend, plain_log_axis
-from batchtime.book.tables import number_text, table
 from batchtime.fit.training_time import TrainingTimeFit
 from batchtime.laws.scaling import Network, optimal_scaling, weak_scaling, with_learners
 from batchtime.laws.time import AllReduceTime, TrainingTime
@@ -103,62 +103,48 @@ def read(times: Mapping[str, TrainingTime], *, largest_batch: float, learners: i
     return found
 
 
-def scenarios_table(base: TrainingTime, scenarios: Mapping[str, TrainingTime]) -> HTML:
+def readings_frame(readings: Mapping[str, Reading]) -> pd.DataFrame:
+    """Return what the closed form says of each task, a task a row and a number of `Reading` a column."""
+    return pd.DataFrame({"task": name, **asdict(one)} for name, one in readings.items())
+
+
+def scenarios(base: TrainingTime, several: Mapping[str, TrainingTime]) -> pd.DataFrame:
     """Return the optimum and the least time of each scenario, and how much faster than the base it is."""
-    rows = [
-        (
-            name,
-            number_text(one.optimal_batch_size),
-            number_text(one.least_seconds),
-            f"{base.least_seconds / one.least_seconds:.2f}",
-        )
-        for name, one in scenarios.items()
-    ]
-    return table(["what changes", "optimum M", "least time, s", "times as fast"], rows)
+    return pd.DataFrame(
+        {
+            "what changes": name,
+            "optimal_batch_size": one.optimal_batch_size,
+            "least_seconds": one.least_seconds,
+            "speedup_ratio": base.least_seconds / one.least_seconds,
+        }
+        for name, one in several.items()
+    )
 
 
-def readings_table(readings: Mapping[str, Reading]) -> HTML:
-    """Return what the closed form says of each task, in numbers."""
-    rows = [
-        (
-            name,
-            f"{one.epoch_gain:.2f}",
-            f"{one.training_loss:.2f}",
-            f"{one.machine_gain:.2f}",
-            f"{one.noise_share:.0%}",
-            f"{one.most_speedup:.2f}",
-            f"{one.weak_excess:+.0%}",
-        )
-        for name, one in readings.items()
-    ]
-    columns = [
-        "task",
-        "epoch, large M over optimum",
-        "training, the same",
-        "gain of half gamma",
-        "share of alpha",
-        "most speedup",
-        "weak over optimal",
-    ]
-    return table(columns, rows)
-
-
-def epoch_and_training(axes: Axes, found: Mapping[str, TrainingTimeFit], batch_sizes: Sequence[float]) -> None:
+def epoch_and_training(axes: Axes, found: Mapping[str, TrainingTimeFit], batch_sizes: Sequence[float]) -> pd.DataFrame:
     """Draw the time of an epoch and the training time, each over its least value, against the batch size.
 
     Training time is drawn at the batch sizes that its law was fitted to.
     """
     sizes = even_grid(batch_sizes)
-    every = CURVE_POINTS // 8
-    for colour, mark, (label, one) in zip(COLOURS, MARKS, found.items(), strict=False):
-        time, (low, high) = one.time, one.within_law
-        known = sizes[(low <= sizes) & (sizes <= high)]
-        epoch = time.update_time.seconds(sizes) / sizes
-        look: dict[str, Any] = {"color": colour, "markevery": every, "markersize": 4}
-        axes.plot(sizes, epoch / epoch.min(), f"{mark}--", **look, linewidth=1, label=f"_{label}, an epoch")
-        axes.plot(known, time.seconds(known) / time.least_seconds, f"{mark}-", **look, label=label)
+    parts = []
+    for label, one in found.items():
+        low, high = one.within_law
+        epoch, known = one.time.update_time.seconds(sizes) / sizes, sizes[(low <= sizes) & (sizes <= high)]
+        for what, where, over in (
+            ("training time over the least", known, one.time.seconds(known) / one.time.least_seconds),
+            ("time of an epoch over its least", sizes, epoch / epoch.min()),
+        ):
+            parts.append(pd.DataFrame({"task": label, "what": what, "batch_size": where, "over_least": over}))
+    whole = pd.concat(parts, ignore_index=True)
+    look: dict[str, Any] = {"hue": "task", "palette": list(COLOURS[: len(found)]), "style": "what", "linewidth": 1.5}
+    sns.lineplot(whole, x="batch_size", y="over_least", estimator=None, legend=False, ax=axes, **look)
+    for colour, mark, label in zip(COLOURS, MARKS, found, strict=False):
+        every = whole[whole["task"] == label].iloc[:: CURVE_POINTS // 8]
+        axes.plot(every["batch_size"], every["over_least"], mark, color=colour, markersize=4, label=label)
     axes.plot([], [], color="grey", label="training time over the least")
-    axes.plot([], [], "--", color="grey", linewidth=1, label="time of an epoch over its least")
+    axes.plot([], [], "--", color="grey", label="time of an epoch over its least")
     batch_size_axis(axes)
     plain_log_axis(axes, "times the least")
     legend(axes)
+    return whole

@@ -1,19 +1,27 @@
 """Three estimates of alpha / n_inf beside each other: the noise scale along runs, the sweep's, and theory's."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from IPython.display import HTML
-from matplotlib.axes import Axes
+import pandas as pd
 from matplotlib.figure import Figure
 
-from batchtime.book.figures import note
-from batchtime.book.plots import FITTED, MEASURED, PREDICTED, SECOND, legend, panels, plain_log_axis
-from batchtime.book.tables import interval_text, number_text, table
+from batchtime.book.frames import with_interval
+from batchtime.book.plots import (
+    CRITICAL,
+    FITTED,
+    MEASURED,
+    PREDICTED,
+    facets,
+    intervals,
+    legend,
+    plain_log_axis,
+    together,
+)
 from batchtime.fit.inverse_law import fit_inverse_law
-from batchtime.laws.quantity import Interval
+from batchtime.laws.quantity import Interval, interval_text
 from batchtime.runs.catalogue import experiment
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.noise_scale import noise_scales
@@ -92,43 +100,73 @@ def estimate(
     )
 
 
-def noise_figure(estimates: Mapping[str, Estimates]) -> Figure:
-    """Draw the estimates of each task in a panel of its own."""
-    figure, several = panels(len(estimates))
-    for axes, (label, one) in zip(several, estimates.items(), strict=True):
-        axes.set_title(label, loc="left")
-        low, high = (one.swept if side is None else side for side in one.swept_interval)
-        marks = {"alpha / n_inf of the sweep": (one.swept, low, high)}
-        if one.theory is not None:
-            marks["alpha / n_inf by theory"] = (one.theory, one.theory, one.theory)
-        noise_panel(axes, one.records, one.scales, marks)
-    return figure
-
-
-def estimates_table(estimates: Mapping[str, Estimates]) -> HTML:
-    """Return the estimates of each task in examples."""
-    rows: list[Sequence[str]] = [
-        (
-            label,
-            " to ".join(number_text(end) for end in one.half_way),
-            " to ".join(number_text(end) for end in one.at_the_end),
-            f"{number_text(one.swept)} ({interval_text(one.swept_interval)})",
-            "not computable" if one.theory is None else number_text(one.theory),
-        )
+def scales_frame(estimates: Mapping[str, Estimates]) -> pd.DataFrame:
+    """Return the noise scale of each task at each point of each run, with 95 % intervals, one a row."""
+    return pd.DataFrame(
+        {
+            "task": label,
+            "seed": record.seed,
+            "progress": updates / record.updates[-1],
+            **with_interval("examples", value, (low, high)),
+        }
         for label, one in estimates.items()
-    ]
-    return table(["task", "noise scale half way", "at the target", "sweep's alpha / n_inf", "theory's"], rows)
+        for record, points in zip(one.records, one.scales, strict=True)
+        for updates, (value, low, high) in zip(record.updates, points, strict=True)
+    )
+
+
+def noise_figure(estimates: Mapping[str, Estimates]) -> tuple[Figure, pd.DataFrame]:
+    """Draw the simple noise scale along training, a facet a task and a line a seed, beside estimates that are constant.
+
+    Returns:
+        The figure and what it is drawn from.
+    """
+    scales, constants = scales_frame(estimates), estimates_frame(estimates)
+    figure, panels = facets(scales, "task")
+    for (label, axes), constant in zip(panels.items(), constants.to_dict("records"), strict=True):
+        here = scales[scales["task"] == label]
+        for _, run in here.groupby("seed"):
+            axes.plot(run["progress"], run["examples"], color=MEASURED, linewidth=1, alpha=0.6)
+            intervals(axes, run, "progress", "examples", colour=MEASURED)
+        axes.plot([], [], "o-", color=MEASURED, label="tr S / |G|², a line a seed, 95 %")
+        axes.axhline(constant["critical_batch_size"], color=FITTED, label=f"{CRITICAL} of the sweep")
+        axes.axhspan(
+            constant["critical_batch_size_low"], constant["critical_batch_size_high"], color=FITTED, alpha=0.15
+        )
+        if np.isfinite(constant["theory"]):
+            axes.axhline(constant["theory"], color=PREDICTED, linestyle="--", label=f"{CRITICAL} by theory")
+        axes.set_title(label, loc="left")
+        axes.set_xlabel("updates, as a fraction of those to the target")
+        plain_log_axis(axes, "examples")
+        legend(axes)
+    return figure, together(scales=scales, constants=constants)
+
+
+def estimates_frame(estimates: Mapping[str, Estimates]) -> pd.DataFrame:
+    """Return the estimates of each task in examples."""
+    return pd.DataFrame(
+        {
+            "task": label,
+            "half_way_low": one.half_way[0],
+            "half_way_high": one.half_way[1],
+            "at_the_target_low": one.at_the_end[0],
+            "at_the_target_high": one.at_the_end[1],
+            **with_interval("critical_batch_size", one.swept, one.swept_interval),
+            "theory": math.nan if one.theory is None else one.theory,
+        }
+        for label, one in estimates.items()
+    )
 
 
 def range_text(ends: tuple[float, float]) -> str:
     """Return two numbers as a reader says them."""
-    return f"{number_text(ends[0])} to {number_text(ends[1])}"
+    return interval_text(ends)
 
 
 def ratio_text(one: Estimates) -> str:
     """Return the noise scale where the target is reached over the sweep's alpha / n_inf, least and largest of seeds."""
     low, high = (end / one.swept for end in one.at_the_end)
-    return f"{number_text(low, 2)} to {number_text(high, 2)}"
+    return interval_text((low, high), 2)
 
 
 def certified_constants(store: Store) -> Constants:
@@ -138,7 +176,7 @@ def certified_constants(store: Store) -> Constants:
         StoreError: If they were not.
     """
     chosen = experiment("mnist-logistic")
-    known = store.latest_constants(chosen.name).values
+    known = store.latest_constants(chosen.name).values  # noqa: PD011 - no frame
     return Constants(
         smoothness=known["smoothness"],
         curvature=known["curvature"],
@@ -147,35 +185,3 @@ def certified_constants(store: Store) -> Constants:
         start=known["start"],
         gap=chosen.workload.target.value - known["minimum"],
     )
-
-
-def noise_panel(
-    axes: Axes,
-    records: Sequence[NoiseRecord],
-    scales: Sequence[Sequence[tuple[float, float, float]]],
-    marks: Mapping[str, tuple[float, float, float]],
-) -> None:
-    """Draw the simple noise scale along training, one line a seed with its interval, beside constant estimates.
-
-    Args:
-        axes: Where to draw.
-        records: Of several seeds.
-        scales: For each record and point the noise scale and the ends of its interval.
-        marks: What to call each constant estimate, and its value and the ends of its interval.
-    """
-    for record, points in zip(records, scales, strict=True):
-        place = np.array(record.updates) / record.updates[-1]
-        values, lows, highs = np.array(points).T
-        errors = np.clip([values - lows, highs - values], 0, None)
-        look: dict[str, Any] = {"fmt": "o-", "color": MEASURED, "alpha": 0.6, "markersize": 3, "linewidth": 1}
-        bars = axes.errorbar(place, values, yerr=errors, **look, label="_noise scale")
-        note(bars, {"seed": record.seed, "low": lows, "high": highs})
-    axes.plot([], [], "o-", color=MEASURED, label="tr S / |G|^2, one line a seed, 95 %")
-    for colour, style, (label, (value, low, high)) in zip(
-        (FITTED, PREDICTED, SECOND), ("-", "--", ":"), marks.items(), strict=False
-    ):
-        axes.axhline(value, color=colour, linestyle=style, label=label)
-        axes.axhspan(low, high, color=colour, alpha=0.15, label=f"_{label}, 95 %")
-    axes.set_xlabel("updates, as a fraction of those to the target")
-    plain_log_axis(axes, "examples")
-    legend(axes)

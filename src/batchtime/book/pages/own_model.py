@@ -1,11 +1,11 @@
-"""A recommendation in words and as a table."""
+"""A recommendation in words and as a frame."""
 
 from collections.abc import Sequence
 
-from IPython.display import HTML
+import pandas as pd
 
-from batchtime.book.tables import interval_text, number_text, table
 from batchtime.fit.advice import Recommendation
+from batchtime.laws.quantity import interval_text, number_text
 
 
 def in_words(one: Recommendation) -> str:
@@ -19,16 +19,17 @@ def in_words(one: Recommendation) -> str:
     )
 
 
-def recommendations_table(several: Sequence[Recommendation]) -> HTML:
-    """Return recommendations for several numbers of learners, one a row."""
-    rows = [
-        (
-            f"{one.learners}",
-            "refused" if one.batch_size is None else f"{one.batch_size}",
-            interval_text(one.interval),
-            "" if one.within_5_percent is None else " to ".join(map(number_text, one.within_5_percent)),
-            "" if one.predicted_seconds is None else number_text(one.predicted_seconds),
-        )
+def recommendations(several: Sequence[Recommendation]) -> pd.DataFrame:
+    """Return recommendations for several numbers of learners, one a row; no batch size where it was refused."""
+    return pd.DataFrame(
+        {
+            "learners": one.learners,
+            "batch_size": one.batch_size,
+            "interval_low": one.interval[0],
+            "interval_high": one.interval[1],
+            "within_5_percent_low": None if one.within_5_percent is None else one.within_5_percent[0],
+            "within_5_percent_high": None if one.within_5_percent is None else one.within_5_percent[1],
+            "predicted_seconds": one.predicted_seconds,
+        }
         for one in several
-    ]
-    return table(["L", "batch size", "95 % interval", "within 5 %", "seconds"], rows)
+    )

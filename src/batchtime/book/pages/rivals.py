@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from IPython.display import HTML
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 
 from batchtime.book.comparisons import Arm
-from batchtime.book.figures import note
-from batchtime.book.plots import FITTED, LEFT_OUT, MEASURED, SECOND, batch_size_axis, legend
-from batchtime.book.tables import number_text, p_text, percent_text, table
+from batchtime.book.plots import FITTED, LEFT_OUT, MEASURED, SECOND, UNITS, batch_size_axis, legend
+from batchtime.book.show import percent_text
 from batchtime.fit.rival_laws import AS_GOOD, LAWS, Comparison, compare
+from batchtime.laws.quantity import number_text
 
 # Every recorded sweep
 
@@ -47,62 +49,49 @@ def contests(arms: Sequence[Arm]) -> list[Contest]:
 # Rivals
 
 
-def laws_table() -> HTML:
+def laws_frame() -> pd.DataFrame:
     """Return every law with what its parameters mean and where it becomes another one."""
-    rows = [(law.name, law.formula, law.meaning, law.limits) for law in LAWS]
-    return table(["law", "N", "meaning", "limits"], rows)
+    return pd.DataFrame(
+        {"law": law.name, "N": law.formula, "meaning": law.meaning, "limits": law.limits} for law in LAWS
+    )
 
 
-def comparison_table(found: Comparison) -> HTML:
+def comparison_frame(found: Comparison) -> pd.DataFrame:
     """Return the laws on one sweep's means: parameters, distance in AICc, errors; those not testable last."""
-    rows = []
-    for one in sorted(found.fitted, key=lambda one: one.aicc):
-        parameters = zip(one.law.parameters, one.parameters, strict=True)
-        rows.append(
-            (
-                one.law.name,
-                ", ".join(f"{name} = {number_text(value)}" for name, value in parameters),
-                f"{found.behind(one):.1f}",
-                percent_text(one.leave_one_out_error),
-                percent_text(one.worst),
-                p_text(one.lack_of_fit),
-            )
-        )
-    rows += [(law.name, f"not testable: needs {law.needs} batch sizes", "", "", "", "") for law in found.untested]
-    columns = [
-        "law",
-        "fitted",
-        "AICc above the least",
-        "left-out error, rms",
-        "worst error of a mean",
-        "lack of fit, p",
+    tested = [
+        {
+            "law": one.law.name,
+            "fitted": ", ".join(
+                f"{name} = {number_text(value)}" for name, value in zip(one.law.parameters, one.parameters, strict=True)
+            ),
+            "aicc_above": found.behind(one),
+            "leave_one_out_error": one.leave_one_out_error,
+            "worst_error": one.worst,
+            "p_value": one.lack_of_fit,
+        }
+        for one in sorted(found.fitted, key=lambda one: one.aicc)
     ]
-    return table(columns, rows)
+    rest = [{"law": law.name, "fitted": f"not testable: needs {law.needs} batch sizes"} for law in found.untested]
+    return pd.DataFrame([*tested, *rest])
 
 
-def winners_table(contests: Sequence[Contest]) -> HTML:
+def winners_frame(contests: Sequence[Contest]) -> pd.DataFrame:
     """Return which law wins on each sweep, at the batch sizes of the fit and at all of them."""
     rows = []
     for one in contests:
         for which, found in (("those fitted", one.fitted), ("all", one.every)):
             if found is None:
                 continue
-            sizes = f"{which}: {len(found.batch_sizes)}, {found.batch_sizes[0]:g} to {found.batch_sizes[-1]:g}"
-            rows.append((one.label, sizes, *_winner(found)))
-    columns = ["sweep", "batch sizes", "least AICc", "inverse law above it by", "least left-out error", "inverse law's"]
-    return table(columns, rows)
-
-
-def _winner(found: Comparison) -> tuple[str, str, str, str]:
-    ours, winner, best = found.ours, found.winner, found.best_left_out
-    if ours is None or winner is None or best is None:
-        return "not testable: too few batch sizes", "", "", ""
-    return (
-        winner.law.name,
-        f"{found.behind(ours):.1f}" + (" (as good)" if 0 < found.behind(ours) < AS_GOOD else ""),
-        f"{best.law.name}, {percent_text(best.leave_one_out_error)}",
-        percent_text(ours.leave_one_out_error),
-    )
+            row: dict[str, object] = {"sweep": one.label, "which": which, "batch_sizes": len(found.batch_sizes)}
+            row |= {"M_low": found.batch_sizes[0], "M_high": found.batch_sizes[-1]}
+            ours, winner, best = found.ours, found.winner, found.best_left_out
+            if ours is None or winner is None or best is None:
+                rows.append(row | {"least_aicc": "not testable: too few batch sizes"})
+                continue
+            row |= {"least_aicc": winner.law.name, "inverse_law_above": found.behind(ours)}
+            row |= {"least_left_out": best.law.name, "its_share": best.leave_one_out_error}
+            rows.append(row | {"leave_one_out_error": ours.leave_one_out_error})
+    return pd.DataFrame(rows)
 
 
 def _tested(contests: Sequence[Contest]) -> list[tuple[str, Comparison]]:
@@ -135,35 +124,49 @@ def verdict_text(contests: Sequence[Contest]) -> str:
     return text + (f" Elsewhere another law does better: {'; '.join(lost)}." if lost else "")
 
 
-def forest(axes: Axes, several: Sequence[Arm]) -> None:
+def forest(axes: Axes, laws: pd.DataFrame) -> pd.DataFrame:
     """Draw alpha / n_inf of each sweep with its 95 % interval, one a row; an open side ends in an arrow."""
-    shown = [one for one in several if one.fit is not None and 0 < one.fit.law.critical_batch_size < np.inf]
-    for row, one in enumerate(shown):
-        assert one.fit is not None  # noqa: S101 - `shown` has no other
-        low, high = one.fit.intervals.critical_batch_size
-        value = one.fit.law.critical_batch_size
-        ends = (value / 8 if low is None else low, value * 8 if high is None else high)
-        note(axes.plot(ends, [row, row], color=FITTED, linewidth=2)[0], {})
+    name = "critical_batch_size"
+    values = laws[name].astype(float)
+    shown = laws[np.isfinite(values) & (values > 0)].reset_index(drop=True)
+    for row, one in enumerate(shown.to_dict("records")):
+        low, high, value = one[f"{name}_low"], one[f"{name}_high"], one[name]
+        ends = (
+            value / 8 if _open(low) else low,
+            value * 8 if _open(high) else high,
+        )
+        axes.plot(ends, [row, row], color=FITTED, linewidth=2)
         for end, side, marker in ((ends[0], low, "<"), (ends[1], high, ">")):
-            if side is None:
-                note(axes.plot(end, row, marker, color=FITTED)[0], {})
-        (place,) = axes.plot(value, row, "o", color=FITTED, label=f"_{one.label}")
-        note(place, {"low": low, "high": high})
-    axes.set_yticks(range(len(shown)), [one.label for one in shown])
+            if _open(side):
+                axes.plot(end, row, marker, color=FITTED)
+    sns.scatterplot(x=shown[name].astype(float), y=shown.index, color=FITTED, s=36, ax=axes)
+    axes.set_yticks(range(len(shown)), list(shown["label"]))
+    axes.set_ylabel("")
     axes.invert_yaxis()
     axes.margins(y=0.08)
     batch_size_axis(axes)
-    axes.set_xlabel("alpha / n_inf (examples), 95 % interval")
+    axes.set_xlabel(f"{UNITS[name]}, 95 % interval")
+    return shown[["label", name, f"{name}_low", f"{name}_high"]]
 
 
-def laws_over_means(axes: Axes, found: Comparison, *, at_most: int = 3) -> None:
+def _open(side: float | None) -> bool:
+    return side is None or np.isnan(side)
+
+
+def laws_over_means(axes: Axes, found: Comparison, *, at_most: int = 3) -> pd.DataFrame:
     """Draw the errors of the inverse law and of the laws of least AICc at each batch size, in percent of the mean."""
     best = sorted(found.fitted, key=lambda one: one.aicc)[:at_most]
     laws = [one for one in best if one is not found.ours] + ([found.ours] if found.ours else [])
-    sizes = np.array(found.batch_sizes)
-    note(axes.axhline(0, color="black", linewidth=1), {})
-    for one, colour, marker in zip(laws[::-1], (FITTED, MEASURED, SECOND, LEFT_OUT), "osD^", strict=False):
-        axes.plot(sizes, 100 * np.array(one.errors), marker, linestyle="-", color=colour, label=one.law.name)
+    errors = pd.DataFrame(
+        {"law": one.law.name, "batch_size": size, "percent": 100 * error}
+        for one in laws[::-1]
+        for size, error in zip(found.batch_sizes, one.errors, strict=True)
+    )
+    axes.axhline(0, color="black", linewidth=1)
+    look: dict[str, Any] = {"palette": [FITTED, MEASURED, SECOND, LEFT_OUT][: len(laws)], "dashes": False}
+    look |= {"markers": ["o", "s", "D", "^"][: len(laws)], "style": "law", "markeredgewidth": 0}
+    sns.lineplot(errors, x="batch_size", y="percent", hue="law", estimator=None, ax=axes, **look)
     batch_size_axis(axes)
     axes.set_ylabel("law over mean of the runs, less 1 (%)")
     legend(axes)
+    return errors

@@ -4,34 +4,45 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from IPython.display import HTML
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 
 from batchtime.book.diagnostics import Influence, Residual, ScatterParts, SpreadTest
-from batchtime.book.figures import note
-from batchtime.book.plots import FITTED, LEFT_OUT, MEASURED, SECOND, batch_size_axis, legend
-from batchtime.book.tables import p_text, percent_text, table
+from batchtime.book.frames import with_interval
+from batchtime.book.plots import (
+    ALPHA,
+    CRITICAL,
+    FITTED,
+    LAW,
+    LEFT_OUT,
+    MEASURED,
+    N_INF,
+    SECOND,
+    batch_size_axis,
+    intervals,
+    legend,
+)
+from batchtime.book.show import p_text
 
-# Diagnostics
 
-
-def scatter_table(parts: ScatterParts) -> HTML:
+def scatter_frame(parts: ScatterParts) -> pd.DataFrame:
     """Return the parts of the scatter, largest meaning first."""
     rows = [
-        ("between seeds", percent_text(parts.seed), "what the runs of one seed share at all batch sizes"),
-        ("between runs", percent_text(parts.run), "a run's own luck"),
-        ("between batch sizes", percent_text(parts.batch_size), "the law's own error"),
+        ("between seeds", parts.seed, "what the runs of one seed share at all batch sizes"),
+        ("between runs", parts.run, "a run's own luck"),
+        ("between batch sizes", parts.batch_size, "the law's own error"),
     ]
-    return table(["scatter", "standard deviation", "what it is"], rows)
+    return pd.DataFrame(rows, columns=["scatter", "spread", "what it is"])
 
 
-def influence_table(found: Sequence[Influence]) -> HTML:
-    """Return by how much the law changes without each batch size."""
-    rows = [
-        (f"{one.batch_size:g}", *(f"{value:+.1%}" for value in (one.n_inf, one.alpha, one.critical_batch_size)))
+def influence_frame(found: Sequence[Influence]) -> pd.DataFrame:
+    """Return by how much the law changes without each batch size, as fractions."""
+    columns = {"n_inf_error": "n_inf", "alpha_error": "alpha", "critical_error": "critical_batch_size"}
+    return pd.DataFrame(
+        {"batch_size": one.batch_size, **{column: getattr(one, name) for column, name in columns.items()}}
         for one in found
-    ]
-    return table(["without M =", "n_inf", "alpha", "alpha / n_inf"], rows)
+    )
 
 
 def spread_text(found: SpreadTest) -> str:
@@ -45,10 +56,7 @@ def spread_text(found: SpreadTest) -> str:
     )
 
 
-RESIDUAL_LABEL = "mean of the runs over law, less 1 (%)"
-
-
-def residuals(axes: Axes, found: Sequence[Residual], parts: ScatterParts | None) -> None:
+def residuals(axes: Axes, found: Sequence[Residual], parts: ScatterParts | None) -> pd.DataFrame:
     """Draw how far the mean of each batch size stands off the law, with its 95 % interval, in percent.
 
     A mean further off than twice the furthest fitted one is an arrow at the edge, with its value.
@@ -61,59 +69,66 @@ def residuals(axes: Axes, found: Sequence[Residual], parts: ScatterParts | None)
     if parts is not None:
         reach = 200 * parts.batch_size
         axes.axhspan(-reach, reach, color=LEFT_OUT, alpha=0.2, linewidth=0, label="the law's own error, twice")
-    axes.axhline(0, color=FITTED, label="n_inf + alpha / M")
-    edge = 200 * max(abs(end) for one in found if one.fitted for end in (one.error, *one.interval) if end is not None)
-    for fitted, label in ((True, "mean of fitted runs"), (False, "mean of runs not fitted")):
-        some = [one for one in found if one.fitted == fitted and abs(100 * one.error) < edge]
-        if not some:
-            continue
-        ends = np.array([[one.error if side is None else side for side in one.interval] for one in some]).T
-        errors = np.array([one.error for one in some])
-        bars = axes.errorbar(
-            [one.batch_size for one in some],
-            100 * errors,
-            yerr=100 * np.abs(ends - errors),
-            fmt="o",
-            color=MEASURED,
-            markerfacecolor=MEASURED if fitted else "none",
-            elinewidth=1,
-            label=label,
-        )
-        known = {"low": [one.interval[0] for one in some], "high": [one.interval[1] for one in some]}
-        note(bars, {side: [None if end is None else 100 * end for end in ends] for side, ends in known.items()})
-    for one in found:
-        if abs(100 * one.error) >= edge:
-            height = float(np.copysign(0.92 * edge, one.error))
-            marker = "^" if one.error > 0 else "v"
-            look: dict[str, Any] = {"color": MEASURED, "markerfacecolor": "none", "label": "_mean of runs not fitted"}
-            (arrow,) = axes.plot(one.batch_size, height, marker, **look)
-            note(arrow, {RESIDUAL_LABEL: 100 * one.error})
-            axes.annotate(f" {100 * one.error:+.0f} %", (one.batch_size, height), va="center", fontsize=10)
+    axes.axhline(0, color=FITTED, label=LAW)
+    frame = pd.DataFrame(
+        {
+            "batch_size": one.batch_size,
+            **with_interval("percent", 100 * one.error, _percent(one)),
+            "fitted": one.fitted,
+        }
+        for one in found
+    )
+    fitted = frame[frame["fitted"]]
+    edge = 2 * float(fitted[["percent", "percent_low", "percent_high"]].astype(float).abs().max().max())
+    inside = frame["percent"].abs() < edge
+    for is_fitted, label in ((True, "mean of fitted runs"), (False, "mean of runs not fitted")):
+        some = frame[inside & (frame["fitted"] == is_fitted)]
+        if len(some):
+            intervals(axes, some, "batch_size", "percent", colour=MEASURED, full=is_fitted, label=label)
+    for size, percent in zip(frame.loc[~inside, "batch_size"], frame.loc[~inside, "percent"], strict=True):
+        height = float(np.copysign(0.92 * edge, percent))
+        look: dict[str, Any] = {"color": MEASURED, "markerfacecolor": "none"}
+        axes.plot(size, height, "^" if percent > 0 else "v", **look)
+        axes.annotate(f" {percent:+.0f} %", (size, height), va="center", fontsize=10)
     batch_size_axis(axes)
     axes.set_ylim(-edge, edge)
-    axes.set_ylabel(RESIDUAL_LABEL)
+    axes.set_ylabel("mean of the runs over law, less 1 (%)")
     legend(axes)
+    return frame
 
 
-def spreads(axes: Axes, found: SpreadTest) -> None:
+def _percent(one: Residual) -> tuple[float | None, float | None]:
+    low, high = (None if side is None else 100 * side for side in one.interval)
+    return low, high
+
+
+def spreads(axes: Axes, found: SpreadTest) -> pd.DataFrame:
     """Draw the spread of the runs at each batch size as a share of their mean: level if the error is multiplicative."""
-    spreads = [100 * spread for spread in found.spreads]
-    axes.plot(found.batch_sizes, spreads, "o", color=MEASURED, label="runs at a batch size")
-    together = float(np.sqrt(np.mean(np.square(found.spreads))))
-    axes.axhline(100 * together, color=FITTED, label="root mean square")
+    frame = pd.DataFrame({"batch_size": found.batch_sizes, "percent": [100 * spread for spread in found.spreads]})
+    look: dict[str, Any] = {"color": MEASURED, "s": 36, "label": "runs at a batch size"}
+    sns.scatterplot(frame, x="batch_size", y="percent", ax=axes, **look)
+    together = float(np.sqrt(np.mean(np.square(frame["percent"]))))
+    axes.axhline(together, color=FITTED, label="root mean square")
     batch_size_axis(axes)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("standard deviation of log N (%)")
     legend(axes)
+    return frame.assign(root_mean_square=together)
 
 
-def influence(axes: Axes, found: Sequence[Influence]) -> None:
+def influence(axes: Axes, found: Sequence[Influence]) -> pd.DataFrame:
     """Draw by how many percent the law changes without each batch size."""
-    names = {"n_inf": "n_inf", "alpha": "alpha", "critical_batch_size": "alpha / n_inf"}
-    note(axes.axhline(0, color="black", linewidth=1), {})
-    for (name, label), colour, marker in zip(names.items(), (MEASURED, FITTED, SECOND), "osD", strict=True):
-        heights = [100 * getattr(one, name) for one in found]
-        axes.plot([one.batch_size for one in found], heights, marker, linestyle="-", color=colour, label=label)
+    names = {"n_inf": N_INF, "alpha": ALPHA, "critical_batch_size": CRITICAL}
+    changes = pd.DataFrame(
+        {"quantity": label, "batch_size": one.batch_size, "percent": 100 * getattr(one, name)}
+        for name, label in names.items()
+        for one in found
+    )
+    axes.axhline(0, color="black", linewidth=1)
+    look: dict[str, Any] = {"palette": [MEASURED, FITTED, SECOND], "style": "quantity", "dashes": False}
+    look |= {"markers": ["o", "s", "D"], "markeredgewidth": 0}
+    sns.lineplot(changes, x="batch_size", y="percent", hue="quantity", estimator=None, ax=axes, **look)
     batch_size_axis(axes)
     axes.set_ylabel("change without this batch size (%)")
     legend(axes)
+    return changes

@@ -1,14 +1,14 @@
-"""The page on several learners: tables and figures."""
+"""The page on several learners: frames and figures."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from IPython.display import HTML
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from batchtime.book.figures import note
 from batchtime.book.plots import (
     FITTED,
     LEFT_OUT,
@@ -21,9 +21,9 @@ from batchtime.book.plots import (
     legend,
     plain_log_axis,
     shades,
-    sideways,
+    strip,
+    together,
 )
-from batchtime.book.tables import number_text, reached_text, table
 from batchtime.errors import FitError
 from batchtime.laws.scaling import Network, optimal_scaling, strong_scaling, weak_scaling, with_learners
 from batchtime.laws.time import TrainingTime
@@ -49,81 +49,81 @@ def exposed_seconds(together: LearnersRecord, mode: CommunicationMode) -> float:
     return float(np.median([timing.seconds - alone[timing.batch_size] for timing in together.timings[mode]]))
 
 
-def communication_table(together: LearnersRecord) -> HTML:
-    """Return milliseconds of an update of several learners by way of communication, and what of it is exposed."""
-    by_mode = {mode: {t.batch_size: t.seconds for t in timings} for mode, timings in together.timings.items()}
-    rows = []
-    for size, compute in by_mode["compute"].items():
-        in_turn, overlapped = by_mode["in turn"][size], by_mode["overlapped"][size]
-        rows.append(
-            (
-                f"{size}",
-                f"{compute * 1e3:.3g}",
-                f"{in_turn * 1e3:.3g}",
-                f"{overlapped * 1e3:.3g}",
-                f"{(in_turn - compute) * 1e3:+.2g}",
-                f"{(overlapped - compute) * 1e3:+.2g}",
-            )
-        )
-    return table(
-        ["M of all", "work alone, ms", "in turn, ms", "overlapped, ms", "exposed in turn", "exposed overlapped"], rows
+def communication_frame(together: LearnersRecord) -> pd.DataFrame:
+    """Return seconds of an update of several learners by way of communication, and what of it is exposed."""
+    seconds = {mode: {t.batch_size: t.seconds for t in timings} for mode, timings in together.timings.items()}
+    wide = pd.DataFrame(seconds).rename_axis("batch_size").reset_index()
+    return pd.DataFrame(
+        {
+            "batch_size": wide["batch_size"],
+            "work alone_milliseconds": wide["compute"],
+            "in turn_milliseconds": wide["in turn"],
+            "overlapped_milliseconds": wide["overlapped"],
+            "exposed in turn_milliseconds": wide["in turn"] - wide["compute"],
+            "exposed overlapped_milliseconds": wide["overlapped"] - wide["compute"],
+        }
     )
 
 
-def scaling_table(time: TrainingTime, learners: Sequence[int], network: Network) -> HTML:
+def scaling_frame(time: TrainingTime, learners: Sequence[int], network: Network) -> pd.DataFrame:
     """Return the optimum for several numbers of learners, and the time of strong, weak and optimal scaling."""
     rows = []
     for count in learners:
         best = with_learners(time, count, network).optimal_batch_size
         rows.append(
-            (
-                f"{count:,}",
-                number_text(best),
-                f"{best / count:.3g}",
-                number_text(strong_scaling(time, count, network)),
-                number_text(weak_scaling(time, count, network)),
-                number_text(optimal_scaling(time, count, network)),
-            )
+            {
+                "learners": count,
+                "optimum": best,
+                "for_each": best / count,
+                "strong_seconds": strong_scaling(time, count, network),
+                "weak_seconds": weak_scaling(time, count, network),
+                "optimal_seconds": optimal_scaling(time, count, network),
+            }
         )
-    return table(["L", "optimum M", "for each", "strong, s", "weak, s", "optimal, s"], rows)
+    return pd.DataFrame(rows)
 
 
-def learners_table(alone: Sequence[RunRecord], together: Sequence[RunRecord], learners: int) -> HTML:
+def runs_frame(alone: Sequence[RunRecord], together: Sequence[RunRecord]) -> pd.DataFrame:
     """Return between which updates each run reached its target with one learner, and with several."""
-    rows = [
-        (f"{one.batch_size}", f"{one.seed}", reached_text(one.outcome), reached_text(other.outcome))
+    return pd.DataFrame(
+        {
+            "batch_size": one.batch_size,
+            "seed": one.seed,
+            "alone_low": one.outcome.lower,
+            "alone_high": one.outcome.upper,
+            "together_low": other.outcome.lower,
+            "together_high": other.outcome.upper,
+        }
         for one, other in zip(alone, together, strict=True)
-    ]
-    return table(["M", "seed", "updates, one learner", f"updates, {learners} learners"], rows)
-
-
-def communication(axes: Axes, alone: LearnersRecord, together: LearnersRecord) -> None:
-    """Draw milliseconds of an update against the total batch size, for one learner and by way of communication."""
-    looks = {"compute": (MEASURED, "-", "without communication"), "in turn": (FITTED, "--", "then all-reduce")}
-    looks["overlapped"] = (PREDICTED, ":", "all-reduce during backward")
-    seen = alone.timings["compute"]
-    axes.plot(
-        [t.batch_size for t in seen],
-        [t.seconds * 1e3 for t in seen],
-        "s-",
-        color=LEFT_OUT,
-        label="one learner",
-        markersize=4,
     )
-    for mode, timings in together.timings.items():
-        colour, style, words = looks[mode]
-        axes.plot(
-            [t.batch_size for t in timings],
-            [t.seconds * 1e3 for t in timings],
-            "o" + style,
-            color=colour,
-            markersize=4,
-            label=f"{together.learners} learners, {words}",
-        )
+
+
+def communication(axes: Axes, alone: LearnersRecord, together: LearnersRecord) -> pd.DataFrame:
+    """Draw milliseconds of an update against the total batch size, for one learner and by way of communication."""
+    words = {"compute": "without communication", "in turn": "then all-reduce", "overlapped": "all-reduce meanwhile"}
+    several = {f"{together.learners} learners, {words[mode]}": timings for mode, timings in together.timings.items()}
+    frame = pd.DataFrame(
+        {"what": label, "batch_size": timing.batch_size, "milliseconds": 1e3 * timing.seconds}
+        for label, timings in {"one learner": alone.timings["compute"], **several}.items()
+        for timing in timings
+    )
+    sns.lineplot(
+        frame,
+        x="batch_size",
+        y="milliseconds",
+        hue="what",
+        style="what",
+        palette=[LEFT_OUT, MEASURED, FITTED, PREDICTED][: 1 + len(several)],
+        markers=list("soDP")[: 1 + len(several)],
+        markeredgewidth=0,
+        estimator=None,
+        ax=axes,
+    )
     batch_size_axis(axes)
-    axes.set_xlabel("batch size M of all learners (examples)")
+    axes.set_xlabel("batch size $M$ of all learners (examples)")
     plain_log_axis(axes, "milliseconds per update")
     legend(axes)
+    return frame
 
 
 def _size_text(count: float, _position: object = None) -> str:
@@ -132,28 +132,34 @@ def _size_text(count: float, _position: object = None) -> str:
     return f"{count / 1024**power:g}{('', ' Ki', ' Mi', ' Gi')[power]}"
 
 
-def all_reduce(axes: Axes, together: LearnersRecord, network: Network) -> None:
+def all_reduce(axes: Axes, timed: LearnersRecord, network: Network) -> pd.DataFrame:
     """Draw milliseconds of an all-reduce against its bytes, every repeat, and the fitted latency and bandwidth."""
-    payloads = [timing.payload_bytes for timing in together.all_reduce]
-    for timing in together.all_reduce:
-        where = np.full(len(timing.seconds), timing.payload_bytes) * sideways(len(timing.seconds))
-        look: dict[str, Any] = {"color": MEASURED, "markersize": 3, "alpha": 0.4, "label": "_an all-reduce"}
-        (dots,) = axes.plot(where, np.multiply(timing.seconds, 1e3), ".", **look)
-        note(dots, {"bytes": timing.payload_bytes})
-    axes.plot(payloads, [t.median_seconds * 1e3 for t in together.all_reduce], "o", color=MEASURED, label="median")
-    grid = even_grid(payloads)
-    fitted = [network.all_reduce.seconds(together.learners, payload) * 1e3 for payload in grid]
+    repeats = pd.DataFrame(
+        {"bytes": timing.payload_bytes, "milliseconds": 1e3 * seconds, "what": "repeat"}
+        for timing in timed.all_reduce
+        for seconds in timing.seconds
+    )
+    looks = {"repeat": ("an all-reduce", MEASURED, ".")}
+    strip(axes, repeats, "bytes", "milliseconds", by="what", looks=looks, size=10)
+    medians = repeats.groupby("bytes", as_index=False)["milliseconds"].median()
+    axes.plot(medians["bytes"], medians["milliseconds"], "o", color=MEASURED, label="their median")
+    grid = even_grid(list(medians["bytes"]))
+    fitted = [1e3 * network.all_reduce.seconds(timed.learners, payload) for payload in grid]
     axes.plot(grid, fitted, color=FITTED, label="latency + bytes / bandwidth")
-    axes.axvline(together.gradient_bytes, color=LEFT_OUT, linestyle="--", label="a gradient of this model")
+    axes.axvline(timed.gradient_bytes, color=LEFT_OUT, linestyle="--", label="a gradient of this model")
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(LogLocator(base=2, numticks=7))
     axes.xaxis.set_major_formatter(FuncFormatter(_size_text))
     axes.set_xlabel("bytes")
     plain_log_axis(axes, "milliseconds per all-reduce")
     legend(axes)
+    curve = pd.DataFrame({"bytes": grid, "milliseconds": fitted})
+    return together(repeats=repeats.drop(columns="what"), fitted=curve)
 
 
-def scaling(axes: Axes, time: TrainingTime, network: Network, *, most: int, measured: Mapping[int, float]) -> None:
+def scaling(
+    axes: Axes, time: TrainingTime, network: Network, *, most: int, measured: Mapping[int, float]
+) -> pd.DataFrame:
     """Draw the seconds to the target against the number of learners for three ways to choose the batch.
 
     Args:
@@ -164,16 +170,22 @@ def scaling(axes: Axes, time: TrainingTime, network: Network, *, most: int, meas
         measured: Seconds to the target at the optimum, from measured updates, by number of learners.
     """
     counts = [2**k for k in range(most.bit_length())]
-    ways: Mapping[str, tuple[Callable[[TrainingTime, int, Network], float], object, str]] = {
-        "strong: the batch that is best for one": (strong_scaling, MEASURED, "--"),
-        "weak: that batch for each": (weak_scaling, FITTED, ":"),
-        "optimal: the best batch for so many": (optimal_scaling, PREDICTED, "-"),
+    ways = {
+        "strong: the batch that is best for one": "strong_seconds",
+        "weak: that batch for each": "weak_seconds",
+        "optimal: the best batch for so many": "optimal_seconds",
     }
-    for label, (seconds, colour, style) in ways.items():
-        axes.plot(counts, [seconds(time, count, network) for count in counts], style, color=colour, label=label)
-    axes.plot(list(measured), list(measured.values()), "D", color="black", label="optimal, from measured t(M, L)")
+    wide = scaling_frame(time, counts, network)
+    parts = [wide[["learners"]].assign(what=label, seconds=wide[column]) for label, column in ways.items()]
+    long = pd.concat(parts, ignore_index=True)
+    for (label, part), colour, style in zip(
+        long.groupby("what", sort=False), (MEASURED, FITTED, PREDICTED), ("--", ":", "-"), strict=True
+    ):
+        sns.lineplot(part, x="learners", y="seconds", color=colour, linestyle=style, label=label, ax=axes)
+    seen = pd.DataFrame({"learners": list(measured), "seconds": list(measured.values())})
+    axes.plot(seen["learners"], seen["seconds"], "D", color="black", label="optimal, from measured t(M, L)")
     if len(counts) > len(measured):
-        note(axes.axvspan(max(measured, default=1) * 1.4, counts[-1], color=LEFT_OUT, alpha=0.12), {})
+        axes.axvspan(max(measured, default=1) * 1.4, counts[-1], color=LEFT_OUT, alpha=0.12)
         axes.text(
             counts[-1], 0.02, "projection ", ha="right", va="bottom", fontsize=10, transform=axes.get_xaxis_transform()
         )
@@ -182,15 +194,22 @@ def scaling(axes: Axes, time: TrainingTime, network: Network, *, most: int, meas
     axes.set_xlabel("learners L")
     plain_log_axis(axes, "seconds to the target")
     legend(axes)
+    return together(projection=long, measured=seen)
 
 
-def straggling(axes: Axes, optima: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+def straggling(axes: Axes, optima: Mapping[str, Sequence[tuple[int, float]]]) -> pd.DataFrame:
     """Draw the optimal batch size against the number of learners for some spreads of their speed."""
-    for colour, mark, (label, points) in zip(shades(len(optima)), MARKS, optima.items(), strict=False):
-        look: dict[str, Any] = {"color": colour, "markersize": 4, "label": label}
-        axes.plot([count for count, _ in points], [best for _, best in points], f"{mark}-", **look)
+    frame = pd.DataFrame(
+        {"spread": label, "learners": count, "optimum": best}
+        for label, points in optima.items()
+        for count, best in points
+    )
+    look: dict[str, Any] = {"palette": shades(len(optima)), "markers": list(MARKS[: len(optima)]), "dashes": False}
+    look |= {"style": "spread", "markeredgewidth": 0, "estimator": None}
+    sns.lineplot(frame, x="learners", y="optimum", hue="spread", ax=axes, **look)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(PLAIN)
     axes.set_xlabel("learners L")
-    plain_log_axis(axes, "optimal batch size M (examples)")
+    plain_log_axis(axes, "optimal batch size $M$ (examples)")
     legend(axes)
+    return frame

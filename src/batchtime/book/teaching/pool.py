@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from batchtime.book.tables import number_text
 from batchtime.errors import FitError, StoreError, check
 from batchtime.fit.inverse_law import LawFit, fit_inverse_law
 from batchtime.fit.measurements import Observation, UpdateTiming
 from batchtime.fit.training_time import TrainingTimeFit
 from batchtime.fit.update_time import BUSY, fit_update_time
-from batchtime.laws.quantity import Interval, holds
+from batchtime.laws.quantity import Interval, holds, interval_text, number_text
 from batchtime.laws.time import TrainingTime, UpdateTime
 from batchtime.plan.clock import Clocked
 from batchtime.runs.catalogue import experiment
@@ -129,8 +128,8 @@ def _milliseconds(seconds: float) -> str:
 
 def interval_words(interval: Interval, unit: float = 1.0) -> str:
     """Return a 95 % interval as a student reads it, each end times a unit."""
-    low, high = ("open" if side is None else number_text(side * unit) for side in interval)
-    return f"95 % interval {low} to {high}"
+    low, high = (None if side is None else side * unit for side in interval)
+    return f"95 % interval {interval_text((low, high))}"
 
 
 # The class

@@ -1,0 +1,76 @@
+"""One quantity, one value: pages, slides, README, calculator and command line state the published number."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+
+SWEEPS = ("mnist-lenet", "cifar10-cnn", "cifar100-cnn", "europarl-gru")
+
+
+@pytest.fixture(scope="module")
+def known(root: Path, site: Path) -> dict[str, dict[str, Any]]:  # noqa: ARG001 - the pages are executed
+    """Return the published quantities by name."""
+    found = json.loads((root / "_build" / "quantities.json").read_text(encoding="utf-8"))
+    return {one["name"]: one for one in found}
+
+
+def test_every_published_quantity_has_a_value_a_unit_and_the_page_it_comes_from(
+    root: Path, known: dict[str, dict[str, Any]]
+) -> None:
+    for name, one in known.items():
+        assert set(one) == {"name", "value", "interval", "unit", "source"}, name
+        assert (root / "book" / "runs" / f"{one['source']}.ipynb").exists(), name
+        low, high = one["interval"] or (None, None)
+        assert low is None or low <= one["value"], name
+        assert high is None or one["value"] <= high, name
+    assert {f"{sweep}.{quantity}" for sweep in SWEEPS for quantity in ("n_inf", "optimum")} <= set(known)
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_the_calculator_starts_from_the_published_quantities(
+    site: Path, known: dict[str, dict[str, Any]], sweep: str
+) -> None:
+    page = BeautifulSoup((site / "calculator.html").read_text(encoding="utf-8"), "html.parser")
+    data = page.find(id="calculator-presets")
+    assert data is not None
+    preset = next(one for one in json.loads(data.text) if one["name"] == sweep)
+    pairs = {"n_inf": "n_inf", "alpha": "alpha", "delta": "fixed_seconds", "gamma": "seconds_per_example"}
+    for key, quantity in pairs.items():
+        assert preset[key] == pytest.approx(known[f"{sweep}.{quantity}"]["value"], rel=1e-9), key
+    for key, quantity in {"n_inf": "n_inf", "critical": "critical_batch_size", "optimum": "optimum"}.items():
+        assert preset["intervals"][key] == pytest.approx(known[f"{sweep}.{quantity}"]["interval"], rel=1e-9), key
+
+
+@pytest.mark.parametrize("sweep", ["mnist-lenet"])
+def test_the_command_line_fits_and_recommends_the_published_quantities(
+    root: Path, known: dict[str, dict[str, Any]], sweep: str
+) -> None:
+    program = str(Path(sys.executable).with_name("batchtime"))
+    told = [
+        json.loads(
+            subprocess.run([program, *words, "--json"], cwd=root, check=True, capture_output=True, text=True).stdout
+        )
+        for words in (["fit", sweep], ["recommend", sweep])
+    ]
+    fitted, advised = told[0], told[1][0] if isinstance(told[1], list) else told[1]
+    for quantity in ("n_inf", "alpha", "critical_batch_size"):
+        assert fitted[quantity] == pytest.approx(known[f"{sweep}.{quantity}"]["value"], rel=1e-9), quantity
+        assert fitted["intervals"][quantity] == pytest.approx(known[f"{sweep}.{quantity}"]["interval"], rel=1e-9)
+    assert advised["interval"] == pytest.approx(known[f"{sweep}.optimum"]["interval"], rel=1e-9)
+
+
+def test_tables_of_several_pages_give_one_optimum(site: Path, known: dict[str, dict[str, Any]]) -> None:
+    """The optimum of one worker on the page of several workers, and of MNIST on the page of consequences."""
+    optimum = f"{known['mnist-lenet.optimum']['value']:.3g}"
+    shown = {}
+    for page, first in (("learners", "1"), ("implications", "MNIST")):
+        text = BeautifulSoup((site / "runs" / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
+        rows = [row.select("td") for row in text.select("tr")]
+        cells = {cell["data-label"]: cell.text for row in rows if row and row[0].text == first for cell in row}
+        shown[page] = cells["optimum"].split(" (")[0]
+    assert shown == {"learners": optimum, "implications": optimum}

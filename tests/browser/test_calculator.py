@@ -14,7 +14,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from batchtime.book.training_times import of_experiment
 from batchtime.errors import FitError, ParameterError, StoreError, check
+from batchtime.fit import scatter
 from batchtime.fit.inverse_law import fit_inverse_law
+from batchtime.fit.likelihood import Quantity, gather, most_likely_law, profile_intervals
+from batchtime.fit.means import finite
 from batchtime.fit.measurements import Observation
 from batchtime.fit.training_time import TrainingTimeFit
 from batchtime.laws.quantity import Interval, interval_text, number_text
@@ -226,17 +229,35 @@ def test_the_fit_and_its_intervals_are_those_of_the_package(
         tables = [counts_of(source) if isinstance(source, str) else source]
     for runs in tables:
         found = page.evaluate("runs => batchtimeCalculator.model.fit(runs)", runs)
-        wanted = fit_inverse_law([Observation(batch_size=size, lower=count, upper=count) for size, count in runs])
-        law, intervals = wanted.law, wanted.intervals
+        law, spread, lack_of_fit, intervals = with_one_spread(runs)
         near = {"rel": 1e-4, "abs": 1e-6 * law.updates(min(size for size, _ in runs))}
         assert found["n_inf"] == pytest.approx(law.n_inf, **near), runs
         assert found["alpha"] == pytest.approx(law.alpha, **near), runs
-        assert found["spread"] == pytest.approx(wanted.spread, rel=1e-4, abs=2e-7), runs
-        if wanted.spread > 1e-6 and wanted.lack_of_fit is not None:
-            assert found["lackOfFit"] == pytest.approx(wanted.lack_of_fit, rel=1e-4, abs=1e-12), runs
-        for name in ("n_inf", "alpha", "critical"):
-            there: Interval = getattr(intervals, "critical_batch_size" if name == "critical" else name)
+        assert found["spread"] == pytest.approx(spread, rel=1e-4, abs=2e-7), runs
+        if spread > 1e-6 and lack_of_fit is not None:
+            assert found["lackOfFit"] == pytest.approx(lack_of_fit, rel=1e-4, abs=1e-12), runs
+        for name, there in intervals.items():
             same_ends(found["intervals"][name], there, runs)
+
+
+def with_one_spread(
+    runs: Sequence[tuple[float, float]],
+) -> tuple[InverseLaw, float, float | None, dict[str, Interval]]:
+    """Return the package's law, spread, lack of fit and intervals where one spread is taken for all batch sizes."""
+    best = most_likely_law(gather([Observation(batch_size=size, lower=count, upper=count) for size, count in runs]))
+    rows, n = best.rows, best.rows.n_reached
+    lack_of_fit, wider = scatter._lack_of_fit(best)  # noqa: SLF001
+    cutoff = max(n * math.log1p(scatter.f_point(n - 2) / (n - 2)), wider) if n > 2 else math.inf
+    names = {"n_inf": "mean", "alpha": "alpha", "critical": "ratio"}
+    units = (rows.unit_updates, rows.unit_updates * rows.unit_batch_size, rows.unit_batch_size)
+    intervals: dict[str, Interval] = dict.fromkeys(names, (None, None))
+    if best.spread_known:
+        ends = profile_intervals(best, [Quantity(kind=kind) for kind in names.values()], [cutoff] * 3)
+        intervals = {
+            name: (finite(low * unit), finite(high * unit))
+            for name, (low, high), unit in zip(names, ends, units, strict=True)
+        }
+    return rows.law(best.parameters), best.spread * math.sqrt(n / max(n - 2, 1)), lack_of_fit, intervals
 
 
 def same_ends(found: Sequence[float | None], wanted: Interval, runs: object) -> None:
@@ -605,20 +626,19 @@ def test_the_law_of_a_table_is_shown_with_the_intervals_of_the_package(page: Pag
     paste(page, RUNS)
     expect(page.locator("#calculator-fit")).to_contain_text(FITTED)
     rows = [line.split(",") for line in RUNS.split()[1:]]
-    fit = fit_inverse_law([Observation(batch_size=float(m), lower=float(n), upper=float(n)) for m, n in rows])
+    law, _, _, intervals = with_one_spread([(float(m), float(n)) for m, n in rows])
     told = [row.split("\t") for row in page.locator("#calculator-fit tr").all_inner_texts()]
-    intervals = fit.intervals
     assert told[1:] == [
-        ["n_inf", number_text(fit.law.n_inf), "updates", interval_text(intervals.n_inf)],
-        ["alpha", number_text(fit.law.alpha), "examples", interval_text(intervals.alpha)],
+        ["n_inf", number_text(law.n_inf), "updates", interval_text(intervals["n_inf"])],
+        ["alpha", number_text(law.alpha), "examples", interval_text(intervals["alpha"])],
         [
             "alpha / n_inf",
-            number_text(fit.law.critical_batch_size),
+            number_text(law.critical_batch_size),
             "examples",
-            interval_text(intervals.critical_batch_size),
+            interval_text(intervals["critical"]),
         ],
     ]
-    assert float(page.locator("#calculator-n_inf").input_value()) == pytest.approx(fit.law.n_inf, rel=1e-5)
+    assert float(page.locator("#calculator-n_inf").input_value()) == pytest.approx(law.n_inf, rel=1e-5)
 
 
 def test_a_number_that_cannot_be_is_refused_left_standing_and_not_used(page: Page) -> None:

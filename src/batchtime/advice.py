@@ -438,7 +438,7 @@ def _of_rates(
     flat = [seen for some in runs.values() for seen in some]
     cost = _pilot_seconds(seconds, flat)
     try:
-        curve = fit_curve(runs)
+        curve = fit_curve(runs, full=False)
     except FitError as error:
         return replace(
             _best_rate(runs, timings, learners=learners, network=network, bounds=bounds, limit=limit, why=error),
@@ -578,7 +578,7 @@ def predict(
     seconds = None if timings is None else measured_seconds(timings)
     extra = 0 if seconds is None else seconds.dimensions
     if isinstance(observations, Mapping):
-        curve = fit_curve(observations)
+        curve = fit_curve(observations, full=False)
         rate = curve.law.largest_learning_rate if learning_rate is None else learning_rate
         most = curve.law.largest_learning_rate
         check(0 < rate <= most, name="learning_rate", value=rate, allowed=f"more than 0 and at most {most:g}, the "

@@ -178,12 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_argument(
         "--own-timings", action="store_true", help="of a named sweep: what `batchtime time` measured on this machine"
     )
-    recommend.add_argument(
-        "--learners", type=_count, nargs="+", default=[1], metavar="L", help="that share each batch (default: 1)"
-    )
-    recommend.add_argument("--max-batch-size", type=_count, metavar="N", help="of all learners together")
-    recommend.add_argument("--multiple-of", type=_count, default=1, metavar="K", help="what each learner's share is")
-    recommend.add_argument("--limit", type=float, default=0.15, metavar="FRACTION", help="of the loss; refuse above it")
+    _add_limits(recommend)
     recommend.add_argument("--latency", type=float, metavar="SECONDS", help="of a message between learners")
     recommend.add_argument("--bandwidth", type=float, metavar="BYTES", help="a second, of the network")
     recommend.add_argument("--gradient-bytes", type=float, metavar="BYTES", help="of one gradient; all three or none")
@@ -403,7 +398,9 @@ def _sweep(options: argparse.Namespace) -> Result:
         results = [_sweep_one(options, one, store, executor) for one in chosen]
     if not options.all:
         return results[0]
-    return {str(found["name"]): found for found, _ in results}, "\n".join(text for _, text in results)
+    return {str(found["name"]): found for found, _ in results if isinstance(found, dict)}, "\n".join(
+        text for _, text in results
+    )
 
 
 def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
@@ -823,6 +820,15 @@ def _fit(options: argparse.Namespace) -> Result:
         lines.append(f"  a batch size left out is predicted to within {100 * fitted.leave_one_out_error:.1f} % (rms)")
     lines += [f"  warning: {warning}" for warning in warnings]
     return found, "\n".join(lines)
+
+
+def _add_limits(recommend: _Verb) -> None:
+    recommend.add_argument(
+        "--learners", type=_count, nargs="+", default=[1], metavar="L", help="that share each batch (default: 1)"
+    )
+    recommend.add_argument("--max-batch-size", type=_count, metavar="N", help="of all learners together")
+    recommend.add_argument("--multiple-of", type=_count, default=1, metavar="K", help="what each learner's share is")
+    recommend.add_argument("--limit", type=float, default=0.15, metavar="FRACTION", help="of the loss; refuse above it")
 
 
 def _add_predict(verb: Callable[..., _Verb], data: _Verb) -> None:

@@ -9,7 +9,7 @@ from batchtime import cli, pilot
 from batchtime.experiments import experiment
 from batchtime.own import own_experiment
 from batchtime.plan import Estimate
-from batchtime.recommend import recommend
+from batchtime.advice import recommend
 from batchtime.records import ParameterError
 from batchtime.store import Store
 

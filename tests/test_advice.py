@@ -425,7 +425,7 @@ def tables(draw: st.DrawFn) -> tuple[dict[float, list[Observation]], list[Update
     return by_rate, timing
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(tables(), st.sampled_from([1, 3]), st.sampled_from([None, 24]))
 def test_any_tables_are_answered_or_refused_without_a_traceback(
     given_tables: tuple[dict[float, list[Observation]], list[UpdateTiming]], learners: int, most: int | None

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from batchtime import cli, pilot
+from batchtime.advice import recommend
 from batchtime.experiments import experiment
 from batchtime.own import own_experiment
 from batchtime.plan import Estimate
-from batchtime.advice import recommend
 from batchtime.records import ParameterError
 from batchtime.store import Store
 

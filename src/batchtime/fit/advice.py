@@ -465,7 +465,7 @@ def _of_rates(
     flat = [seen for some in runs.values() for seen in some]
     cost = _pilot_seconds(seconds, flat)
     try:
-        curve = fit_curve(runs)
+        curve = fit_curve(runs, full=False)
     except FitError as error:
         return replace(
             _best_rate(runs, timings, learners=learners, network=network, bounds=bounds, limit=limit, why=error),

@@ -193,7 +193,9 @@ class _Profile(NamedTuple):
     wanted: float  # weighted squares at the ends of an interval
 
 
-def fit_curve(runs: Mapping[float, Sequence[Observation]] | Sequence[Cell], *, one_rate: bool = False) -> CurveFit:
+def fit_curve(
+    runs: Mapping[float, Sequence[Observation]] | Sequence[Cell], *, one_rate: bool = False, full: bool = True
+) -> CurveFit:
     """Fit N(M, eta) = g(eta) Phi(eta / M) / eta to the means of all cells whose runs all reached the target.
 
     Least squares of log(mean / curve), each weighted by its sampling variance and one misfit variance for all, which is
@@ -204,6 +206,7 @@ def fit_curve(runs: Mapping[float, Sequence[Observation]] | Sequence[Cell], *, o
         runs: Runs by learning rate; or cells.
         one_rate: Whether one learning rate will do: there is no lift then, and what the curve says of other learning
             rates and of schedules rests on eta / M alone.
+        full: Whether intervals, left-out errors and rivals are wanted; they take most of the time.
 
     Raises:
         FitError: If fewer than two learning rates have a cell that all runs reached, none of them overlap in eta / M,
@@ -219,12 +222,12 @@ def fit_curve(runs: Mapping[float, Sequence[Observation]] | Sequence[Cell], *, o
     plain = float(np.sum(residual**2 / data.variance))
     return CurveFit(
         law=law,
-        intervals=_intervals(data, tried, freedom),
+        intervals=_intervals(data, tried, freedom) if full else {},
         rms=float(np.sqrt(np.mean(residual**2))),
         misfit=misfit,
         lack_of_fit=float(chdtrc(freedom, plain)) if all(one.error is not None for one in used) else None,
-        left_out=_left_out(used),
-        rivals=_rivals(data, residual, len(parameters)),
+        left_out=_left_out(used) if full else {},
+        rivals=_rivals(data, residual, len(parameters)) if full else (),
         cells=used,
         covariance=tuple(tuple(float(v) for v in row) for row in hessian),
         warnings=tuple(_warnings(seen, used, law)),

@@ -79,9 +79,9 @@ def next_measurement(
     if not tried:
         return None
     least = min(tried)[0]
-    if least > now - LEAST_GAIN:
+    if not least < now - LEAST_GAIN:
         return None
-    good = [one for one in tried if one[0] <= least + 0.2 * (now - least)]
+    good = [one for one in tried if one[0] <= least + 0.2 * (min(now, 1e9) - least)]
     after, kind, size = min(good, key=lambda one: (one[1] == "runs", one[0]))
     return NextMeasurement(kind=kind, batch_size=size, learning_rate=None, regret_after=after)
 

@@ -72,7 +72,7 @@ def predict(
     seconds = None if timings is None else measured_seconds(timings)
     extra = 0 if seconds is None else seconds.dimensions
     if isinstance(observations, Mapping):
-        curve = fit_curve(observations)
+        curve = fit_curve(observations, full=False)
         rate = curve.law.largest_learning_rate if learning_rate is None else learning_rate
         most = curve.law.largest_learning_rate
         check(0 < rate <= most, name="learning_rate", value=rate, allowed=f"more than 0 and at most {most:g}, the "

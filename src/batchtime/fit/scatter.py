@@ -119,7 +119,9 @@ def _as_counted(law: Maximum) -> Maximum:
     """Return the law of runs given as whole numbers of updates as what they are: known to half an update."""
     rows = law.rows
     counts = np.exp(rows.log_upper[rows.exact]) * rows.unit_updates
-    if not len(counts) or np.abs(counts - np.round(counts)).max() > 1e-6 * counts.max() or counts.min() > LARGE_COUNT:
+    if not len(counts) or not 1 <= np.round(counts.min()) <= LARGE_COUNT:
+        return law
+    if np.any(np.abs(counts - np.round(counts)) > 1e-6 * counts):
         return law
     half = np.where(rows.exact, 0.5 / rows.unit_updates, 0.0)
     with np.errstate(divide="ignore"):

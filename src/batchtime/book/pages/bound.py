@@ -58,7 +58,9 @@ def certified_updates(axes: Axes, theorem: Certificate, *, rate: float, least: I
     if least is not None:
         thick = {"color": LEFT_OUT, "linewidth": 3}
         drawn.append(("necessary, whatever the step size", sizes, least.updates(sizes), thick))
-    axes.axvline(pole, color=MEASURED, linewidth=0.8, linestyle="--", label=f"its pole, M = {pole:.3g}")
+    axes.axvline(
+        pole, color=MEASURED, linewidth=0.8, linestyle="--", label=f"pole at step size {rate:g}, M = {pole:.3g}"
+    )
     return lines(axes, drawn)
 
 

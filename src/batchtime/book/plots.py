@@ -4,7 +4,7 @@ Every run is drawn; batch sizes stand on a base-2 logarithmic axis with plain in
 means the same everywhere: blue is measured, orange fitted, green predicted, grey left out of the fit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -18,6 +18,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from numpy.typing import ArrayLike
 
 from batchtime.laws.quantity import Array
 from batchtime.laws.updates import InverseLaw
@@ -183,6 +184,21 @@ def curves(axes: Axes, frame: pd.DataFrame, x: str, y: str, *, by: str, palette:
     names = list(dict.fromkeys(frame[by]))
     colours = dict(zip(names, palette, strict=False))
     sns.lineplot(frame, x=x, y=y, hue=by, hue_order=names, palette=colours, estimator=None, ax=axes, **look)
+
+
+def lines(axes: Axes, drawn: Iterable[tuple[str, ArrayLike, ArrayLike, Mapping[str, Any]]]) -> pd.DataFrame:
+    """Draw updates against the batch size, each line by its label, batch sizes, updates and look, with axes and legend.
+
+    Columns `what` (the label), `batch_size` and `updates`.
+    """
+    parts = []
+    for label, sizes, updates, look in drawn:
+        axes.plot(sizes, updates, label=label, **look)
+        parts.append(pd.DataFrame({"what": label, "batch_size": sizes, "updates": updates}))
+    batch_size_axis(axes)
+    plain_log_axis(axes, N_LABEL)
+    legend(axes)
+    return pd.concat(parts, ignore_index=True)
 
 
 def panels(count: int) -> tuple[Figure, list[Axes]]:

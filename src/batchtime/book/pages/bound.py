@@ -1,12 +1,13 @@
 """The page on the bound at work: certified updates, recursions, margins and first passages."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from IPython.display import HTML
+import pandas as pd
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from batchtime.book.plots import (
@@ -16,13 +17,13 @@ from batchtime.book.plots import (
     MEASURED,
     PREDICTED,
     SECOND,
-    batch_size_axis,
     legend,
+    lines,
     plain_log_axis,
     shades,
 )
-from batchtime.book.tables import number_text, table
 from batchtime.laws.learning_rate import LearningRate
+from batchtime.laws.quantity import Array, number_text
 from batchtime.laws.updates import InverseLaw
 from batchtime.theory.bounds import Certificate, Constants, LastIterate, necessary
 from batchtime.theory.curve import passage_spread
@@ -32,7 +33,7 @@ from batchtime.theory.quadratics import Quadratics, simulated_updates
 from batchtime.theory.weighted import WeightedAverage, bent_floor
 
 
-def certified_updates(axes: Axes, theorem: Certificate, *, rate: float, least: InverseLaw | None) -> None:
+def certified_updates(axes: Axes, theorem: Certificate, *, rate: float, least: InverseLaw | None) -> pd.DataFrame:
     """Draw the updates that a theorem certifies against the batch size: one step size, the harmonic and the best one.
 
     Args:
@@ -41,29 +42,29 @@ def certified_updates(axes: Axes, theorem: Certificate, *, rate: float, least: I
         rate: The one step size.
         least: Updates that no step size can do without, if they are known.
     """
-    harmonic = theorem.harmonic()[1]
-    pole = theorem.pole(rate)
+    harmonic, pole = theorem.harmonic()[1], theorem.pole(rate)
     low = min(1.0, harmonic.critical_batch_size / 100)
     sizes = np.geomspace(low, 30 * max(harmonic.critical_batch_size, pole), 300)
     above = np.concatenate([pole * (1 + np.geomspace(1e-3, 1, 60)), sizes[sizes > 2 * pole]])
     at_one_step = [theorem.updates(float(size), rate) for size in above]
-    axes.plot(above, at_one_step, color=MEASURED, label=f"one step size, {rate:g}")
-    first_order = theorem.law(rate)
-    axes.plot(
-        sizes, first_order.updates(sizes), color=MEASURED, linestyle=":", label="the same, to first order in 1 / M"
-    )
-    axes.axvline(pole, color=MEASURED, linewidth=0.8, linestyle="--", label=f"its pole, M = {pole:.3g}")
-    axes.plot(sizes, harmonic.updates(sizes), "--", color=FITTED, label="capped linear step: an exact law")
+    first_order, look = theorem.law(rate).updates(sizes), {"color": MEASURED, "linestyle": ":"}
     best = [theorem.best(float(size))[1] for size in sizes]
-    axes.plot(sizes, best, "-.", color=PREDICTED, label="best step for each batch size")
+    drawn: list[tuple[str, ArrayLike, ArrayLike, dict[str, Any]]] = [
+        (f"one step size, {rate:g}", above, at_one_step, {"color": MEASURED}),
+        ("the same, to first order in 1 / M", sizes, first_order, look),
+        ("capped linear step: an exact law", sizes, harmonic.updates(sizes), {"color": FITTED, "linestyle": "--"}),
+        ("best step for each batch size", sizes, best, {"color": PREDICTED, "linestyle": "-."}),
+    ]
     if least is not None:
-        axes.plot(sizes, least.updates(sizes), linewidth=3, color=LEFT_OUT, label="necessary, whatever the step size")
-    batch_size_axis(axes)
-    plain_log_axis(axes, "updates N")
-    legend(axes)
+        thick = {"color": LEFT_OUT, "linewidth": 3}
+        drawn.append(("necessary, whatever the step size", sizes, least.updates(sizes), thick))
+    axes.axvline(
+        pole, color=MEASURED, linewidth=0.8, linestyle="--", label=f"pole at step size {rate:g}, M = {pole:.3g}"
+    )
+    return lines(axes, drawn)
 
 
-def certified_minimax_simulated(axes: Axes, constants: Constants, *, rate: float) -> None:
+def certified_minimax_simulated(axes: Axes, constants: Constants, *, rate: float) -> pd.DataFrame:
     """Draw what is certified, what is minimax on quadratics and what simulated runs take, at one step size.
 
     Args:
@@ -74,34 +75,46 @@ def certified_minimax_simulated(axes: Axes, constants: Constants, *, rate: float
     last, quadratics = LastIterate(constants=constants), Quadratics(constants=constants)
     poles = last.pole(rate), quadratics.pole(rate)
     sizes = np.geomspace(1.02 * poles[1], 100 * max(poles), 200)
-    for theorem, line, label in ((last, "-", "certified: last iterate"), (quadratics, "--", "minimax on quadratics")):
-        drawn = sizes[sizes > theorem.pole(rate)]
-        updates = [theorem.updates(float(size), rate) for size in drawn]
-        axes.plot(drawn, updates, line, color=FITTED if theorem is last else PREDICTED, label=label)
+    certified = sizes[sizes > poles[0]]
     tried = np.geomspace(1.5 * poles[1], 50 * max(poles), 7)
-    seen = [simulated_updates(constants, batch_size=float(size), rate=rate) for size in tried]
-    axes.plot(tried, seen, "o", color=MEASURED, label="simulated: the worst quadratic")
+    simulated = [simulated_updates(constants, batch_size=float(size), rate=rate) for size in tried]
     axes.set_title(f"one step size, {rate:g}", loc="left")
-    batch_size_axis(axes)
-    plain_log_axis(axes, "updates N")
-    legend(axes)
+    return lines(
+        axes,
+        [
+            ("certified: last iterate", certified, _at(last, certified, rate), {"color": FITTED}),
+            ("minimax on quadratics", sizes, _at(quadratics, sizes, rate), {"color": PREDICTED, "linestyle": "--"}),
+            (
+                "simulated: the worst quadratic",
+                tried,
+                simulated,
+                {"color": MEASURED, "marker": "o", "linestyle": "none"},
+            ),
+        ],
+    )
 
 
-def best_steps(axes: Axes, constants: Constants) -> None:
+def _at(theorem: LastIterate | Quadratics, sizes: Array, rate: float) -> list[float]:
+    return [theorem.updates(float(size), rate) for size in sizes]
+
+
+def best_steps(axes: Axes, constants: Constants) -> pd.DataFrame:
     """Draw what is certified, minimax and necessary where the step size is chosen for each batch size."""
-    last, weighted = LastIterate(constants=constants).harmonic()[1], WeightedAverage(constants=constants).harmonic()[1]
+    last, weighted = (one(constants=constants).harmonic()[1] for one in (LastIterate, WeightedAverage))
     quadratics, least = Quadratics(constants=constants), necessary(constants)
     critical = least.critical_batch_size
     sizes = np.geomspace(0.01 * critical, max(100 * critical, 3 * last.critical_batch_size), 100)
-    axes.plot(sizes, last.updates(sizes), color=FITTED, label="certified: last iterate")
-    axes.plot(sizes, weighted.updates(sizes), "-.", color=SECOND, label="certified: weighted average")
     minimax = [quadratics.best(float(size))[1] for size in sizes]
-    axes.plot(sizes, minimax, "--", color=PREDICTED, label="minimax on quadratics")
-    axes.plot(sizes, least.updates(sizes), color=LEFT_OUT, linewidth=3, label="necessary, one step size")
     axes.set_title("best step for each batch size", loc="left")
-    batch_size_axis(axes)
-    plain_log_axis(axes, "updates N")
-    legend(axes)
+    return lines(
+        axes,
+        [
+            ("certified: last iterate", sizes, last.updates(sizes), {"color": FITTED}),
+            ("certified: weighted average", sizes, weighted.updates(sizes), {"color": SECOND, "linestyle": "-."}),
+            ("minimax on quadratics", sizes, minimax, {"color": PREDICTED, "linestyle": "--"}),
+            ("necessary, one step size", sizes, least.updates(sizes), {"color": LEFT_OUT, "linewidth": 3}),
+        ],
+    )
 
 
 def minimax_gap(start_over_gap: float, size: float) -> float:
@@ -127,7 +140,7 @@ def spread_of_runs(factor: float, *, rate: float = 0.01) -> tuple[float, float]:
     return passage_spread(problem, batch_size=size, rate=rate) / updates, float(seen.std() / seen.mean())
 
 
-def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float], updates: int) -> None:
+def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float], updates: int) -> pd.DataFrame:
     """Draw the mean gap of simulated runs beside the bound for the last iterate, against updates.
 
     Args:
@@ -138,46 +151,56 @@ def recursion(axes: Axes, toy: Toy, *, rate: float, batch_sizes: Sequence[float]
         updates: How far to go.
     """
     theorem = LastIterate(constants=toy.constants)
-    counts = sorted({round(k) for k in np.linspace(0, updates, 25)})
+    frame = pd.DataFrame(
+        {
+            "batch_size": size,
+            "updates": count,
+            "mean_gap": float(np.mean(toy.value(toy.iterates(count, rate, size)[0]))),
+            "bound": theorem.bound(count, size, rate),
+        }
+        for size in batch_sizes
+        for count in sorted({round(k) for k in np.linspace(0, updates, 25)})
+    )
     for colour, mark, size in zip(shades(len(batch_sizes)), MARKS, batch_sizes, strict=False):
-        seen = [float(np.mean(toy.value(toy.iterates(n, rate, size)[0]))) for n in counts]
-        axes.plot(counts, seen, mark, color=colour, markersize=4, label=f"_M = {number_text(size, 4)}, simulated")
-        axes.plot(
-            counts, [theorem.bound(n, size, rate) for n in counts], color=colour, label=f"M = {number_text(size, 4)}"
-        )
+        part = frame[frame["batch_size"] == size]
+        axes.plot(part["updates"], part["mean_gap"], mark, color=colour, markersize=4)
+        axes.plot(part["updates"], part["bound"], color=colour, label=f"M = {number_text(size, 4)}")
     axes.axhline(toy.constants.gap, color="black", linestyle="--", linewidth=1, label="target")
     axes.plot([], [], "o", color="grey", label="mean of simulated runs")
     plain_log_axis(axes, "mean gap")
     axes.set_xlabel("updates")
     legend(axes)
+    return frame
 
 
-def margins_table(case: Case) -> HTML:
+def margins_table(case: Case) -> pd.DataFrame:
     """Return both sides of every inequality of the chapter, on a tight problem and on a loose one, said which."""
-    rows = [
-        (
-            label if position == 0 else "",
-            margin.problem,
-            ("tight", "loose")[position % 2],
-            f"{margin.left:.4g}",
-            f"{margin.right:.4g}",
-            f"{margin.used:.3f}",
-            "yes" if margin.holds else "NO",
-        )
+    return pd.DataFrame(
+        {
+            "equation": label if position == 0 else "",
+            "problem": margin.problem,
+            "shown as": ("tight", "loose")[position % 2],
+            "smaller side": margin.left,
+            "larger side": margin.right,
+            "ratio": margin.used,
+            "holds": margin.holds,
+        }
         for label, sides in MARGINS.items()
         for position, margin in enumerate(sides(case))
-    ]
-    return table(["equation", "problem", "shown as", "smaller side", "larger side", "ratio", "holds"], rows)
+    )
 
 
 def passage_table(
     problem: NoisyQuadratic, *, rate: float, batch_sizes: Sequence[float], dimensions: Sequence[int]
-) -> HTML:
-    """Return for each batch size the updates of the mean gap, those of the law, and of a run in some dimensions."""
+) -> pd.DataFrame:
+    """Return for each batch size the updates of the mean gap, those of the law, and of a run in some dimensions.
+
+    Infinite where not every run arrives.
+    """
     step = LearningRate(maximum=rate)
     law = problem.law(step)
 
-    def passage(size: float, dimension: int) -> str:
+    def passage(size: float, dimension: int) -> float:
         here = NoisyQuadratic(
             curvatures=(1.0,) * dimension,
             examples=problem.examples,
@@ -185,18 +208,14 @@ def passage_table(
             distance=problem.distance,
             gap=problem.gap,
         )
-        passed = first_passages(here, batch_size=size, rate=rate, runs=1000, most_updates=3000)
-        share = float(np.isfinite(passed).mean())
-        return f"{passed.mean():.1f}" if share == 1 else f"{100 * share:.0f} % arrive"
+        return float(first_passages(here, batch_size=size, rate=rate, runs=1000, most_updates=3000).mean())
 
-    rows = [
-        (
-            f"{size:g}",
-            f"{exact:.1f}" if math.isfinite(exact) else "never",
-            f"{law.updates(size):.1f}",
-            *(passage(size, dimension) for dimension in dimensions),
-        )
+    return pd.DataFrame(
+        {
+            "batch_size": size,
+            "mean gap": problem.updates(size, step),
+            "law": law.updates(size),
+            **{f"a run, d = {dimension}": passage(size, dimension) for dimension in dimensions},
+        }
         for size in batch_sizes
-        for exact in (problem.updates(size, step),)
-    ]
-    return table(["M", "mean gap", "law", *(f"a run, d = {dimension}" for dimension in dimensions)], rows)
+    )

@@ -4,39 +4,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Protocol
 
 import numpy as np
-from IPython.display import HTML
+import pandas as pd
 from matplotlib.axes import Axes
 from scipy.optimize import least_squares
 
+from batchtime.book.comparisons import Arm
 from batchtime.book.plots import MARKS, legend, plain_log_axis, shades
-from batchtime.book.tables import number_text, table
 from batchtime.errors import FitError
-from batchtime.fit.inverse_law import LawFit
 from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.laws.learning_rate import LearningRate
-from batchtime.laws.quantity import Array, Scalars
+from batchtime.laws.quantity import Array, Scalars, number_text
 from batchtime.laws.time import UpdateTime
 from batchtime.runs.catalogue import experiment
 from batchtime.runs.store import Store
 from batchtime.theory.curve import FirstOrder
 from batchtime.train.sweep import recorded
-
-
-class Sweep(Protocol):
-    """A recorded sweep at one step size."""
-
-    @property
-    def rate(self) -> float:
-        """Step size."""
-
-    def means(self) -> tuple[MeanUpdates, ...]:
-        """Return the mean updates at each batch size."""
-
-    def law(self) -> LawFit | None:
-        """Return the law of its runs; None where they determine none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +71,7 @@ class Curve:
         return self.first.distance + self.first.alpha * tau / (1 - tau / self.pole)
 
 
-def points(sweeps: Sequence[Sweep]) -> list[Point]:
+def points(sweeps: Sequence[Arm]) -> list[Point]:
     """Return the means of all batch sizes of sweeps at which every run arrives, by step size and batch size."""
     return [point for sweep in sweeps for point in points_of(sweep.means(), LearningRate(maximum=sweep.rate))]
 
@@ -101,7 +85,7 @@ def points_of(means: Sequence[MeanUpdates], learning_rate: LearningRate) -> list
     ]
 
 
-def collected(sweeps: Mapping[str, Sequence[Sweep]]) -> dict[str, list[Point]]:
+def collected(sweeps: Mapping[str, Sequence[Arm]]) -> dict[str, list[Point]]:
     """Return for each task that was swept at several step sizes its points."""
     return {task: points(here) for task, here in sweeps.items() if len(here) > 1}
 
@@ -195,36 +179,45 @@ def lift(seen: Sequence[Point], rate: float, curve: Curve) -> float:
     return math.exp(float(np.mean(np.log(here))))
 
 
-def equal_table(seen: Sequence[Point], *, least: int = 3) -> HTML:
+def equal_table(seen: Sequence[Point], *, least: int = 3) -> pd.DataFrame:
     """Return the distances at equal temperature, a row a temperature and a column a step size, of so many or more."""
     groups = equal_temperatures(seen, least)
-    rates = sorted({point.rate for group in groups.values() for point in group})
-
-    def cell(group: Sequence[Point], rate: float) -> str:
-        return next((number_text(point.distance, 4) for point in group if point.rate == rate), "")
-
-    return table(
-        ["eta / M", *(f"eta = {rate:g}" for rate in rates)],
-        [(number_text(tau), *(cell(group, rate) for rate in rates)) for tau, group in groups.items()],
+    rates = step_sizes([point for group in groups.values() for point in group])
+    return pd.DataFrame(
+        {
+            f"{_ETA} / M": tau,
+            **{
+                f"{_ETA} = {rate:g}": next((point.distance for point in group if point.rate == rate), None)
+                for rate in rates
+            },
+        }
+        for tau, group in groups.items()
     )
 
 
-def draw(axes: Axes, seen: Sequence[Point], curve: Curve, *, name: str) -> None:
+_ETA = "\N{GREEK SMALL LETTER ETA}"
+
+
+def draw(axes: Axes, seen: Sequence[Point], curve: Curve, *, name: str) -> pd.DataFrame:
     """Draw distances against temperature, a mark a step size, and a curve through them."""
     rates = step_sizes(seen)
+    means = pd.DataFrame(
+        {"learning_rate": point.rate, "batch_size": point.batch_size, "tau": point.tau, "distance": point.distance}
+        for point in seen
+    )
     for colour, mark, rate in zip(shades(len(rates)), MARKS, rates, strict=False):
-        here = [point for point in seen if point.rate == rate]
-        axes.plot(
-            [p.tau for p in here], [p.distance for p in here], mark, color=colour, markersize=5, label=f"eta = {rate:g}"
-        )
+        here = means[means["learning_rate"] == rate]
+        axes.plot(here["tau"], here["distance"], mark, color=colour, markersize=5, label=rf"$\eta$ = {rate:g}")
     hottest = max(point.tau for point in seen)
     tau = np.geomspace(min(point.tau for point in seen), min(1.3 * hottest, 0.98 * curve.pole), 200)
-    axes.plot(tau, curve.distance(tau), color="black", linewidth=1, label="one curve")
+    line = pd.DataFrame({"tau": tau, "distance": curve.distance(tau)})
+    axes.plot(tau, line["distance"], color="black", linewidth=1, label="one curve")
     axes.set_xscale("log")
-    axes.set_xlabel("eta / M")
+    axes.set_xlabel(r"$\eta / M$")
     axes.set_title(name, loc="left")
-    plain_log_axis(axes, "eta N")
+    plain_log_axis(axes, r"$\eta N$")
     legend(axes)
+    return pd.concat([means.assign(what="mean"), line.assign(what="one curve")], ignore_index=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,43 +255,43 @@ def optima_text(found: Sequence[Optimum]) -> tuple[str, str]:
     return ", ".join(f"{one.best_run:g}" for one in found), ", ".join(number_text(one.predicted, 2) for one in found)
 
 
-def optima_table(found: Sequence[Optimum]) -> HTML:
-    """Return the optima as a table."""
-    return table(
-        ["step size", "best batch size run", "seconds", "predicted, root of the step size"],
-        [(f"{one.rate:g}", f"{one.best_run:g}", f"{one.seconds:.2f}", number_text(one.predicted)) for one in found],
+def optima_table(found: Sequence[Optimum]) -> pd.DataFrame:
+    """Return for each step size the best batch size that was run, its seconds, and the one that is predicted."""
+    return pd.DataFrame(
+        {
+            "learning_rate": one.rate,
+            "best batch size run": int(one.best_run),
+            "seconds": one.seconds,
+            "predicted batch_size": one.predicted,
+        }
+        for one in found
     )
 
 
-def silent_table(tasks: Mapping[str, Sequence[Sweep]]) -> HTML:
+def silent_table(tasks: Mapping[str, Sequence[Arm]]) -> pd.DataFrame:
     """Return alpha / n_inf of each sweep over the least batch size at which all runs arrive, above which no pole is."""
-    rows = []
-    for task, sweeps in tasks.items():
-        for place, sweep in enumerate(sweeps):
-            law = sweep.law()
-            least = least_arriving(sweep)
-            if law is not None and least is not None:
-                critical = law.law.critical_batch_size
-                shown = (f"{sweep.rate:g}", number_text(critical), f"{least:g}", f"{critical / least:.1f}")
-                rows.append((task if place == 0 else "", *shown))
-    return table(["task", "step size", "alpha / n_inf", "pole, at most", "quotient, at least"], rows)
+    return pd.DataFrame(
+        {
+            "task": task,
+            "learning_rate": sweep.rate,
+            "critical_batch_size": sweep.fit.law.critical_batch_size,
+            "pole_at_most": least,
+            "quotient": sweep.fit.law.critical_batch_size / least,
+        }
+        for task, sweeps in tasks.items()
+        for sweep in sweeps
+        for least in (least_arriving(sweep),)
+        if sweep.fit is not None and least is not None
+    )
 
 
-def least_arriving(sweep: Sweep) -> float | None:
+def least_arriving(sweep: Arm) -> int | None:
     """Return the least batch size at which all runs arrive, of those above every one at which some do not."""
     means = sweep.means()
     partly = max((seen.batch_size for seen in means if seen.n_censored > 0), default=0.0)
-    return min((seen.batch_size for seen in means if seen.batch_size > partly), default=None)
+    return min((int(seen.batch_size) for seen in means if seen.batch_size > partly), default=None)
 
 
-def silent_quotients(tasks: Mapping[str, Sequence[Sweep]]) -> dict[str, list[float]]:
+def silent_quotients(silent: pd.DataFrame) -> dict[str, list[float]]:
     """Return the quotients of `silent_table` for each task."""
-    return {
-        task: [
-            law.law.critical_batch_size / least
-            for sweep in sweeps
-            for law, least in ((sweep.law(), least_arriving(sweep)),)
-            if law is not None and least is not None
-        ]
-        for task, sweeps in tasks.items()
-    }
+    return {str(task): list(map(float, here["quotient"])) for task, here in silent.groupby("task")}

@@ -2,39 +2,39 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from IPython.display import HTML
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from scipy.optimize import least_squares
 
-from batchtime.book.figures import note
+from batchtime.book.comparisons import Arm, arm, at_targets, closed, fitted_pole, power_of
+from batchtime.book.frames import with_interval
 from batchtime.book.plots import (
+    ALPHA,
     COLOURS,
     FITTED,
+    LAW,
     LEFT_OUT,
     MARKS,
     MEASURED,
+    N_INF,
     PREDICTED,
     SECOND,
-    batch_size_axis,
+    facets,
+    intervals,
     legend,
-    panels,
+    lines,
     plain_log_axis,
 )
-from batchtime.book.tables import number_text, table
-from batchtime.errors import FitError
-from batchtime.fit.inverse_law import LawFit, fit_inverse_law
+from batchtime.fit.inverse_law import LawFit
 from batchtime.fit.means import MeanUpdates, mean_updates
-from batchtime.laws.quantity import Array, Interval
+from batchtime.laws.quantity import Interval
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.catalogue import EXPERIMENTS
-from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import RunRecord
-from batchtime.runs.spec import Target
 from batchtime.runs.store import Store
 from batchtime.theory.bounds import Constants, LastIterate, necessary
 from batchtime.theory.quadratics import Quadratics
@@ -44,15 +44,15 @@ from batchtime.train.sweep import recorded
 # --- measured --------------------------------------------------------------------------------------------------------
 
 
-def best_of_rates(arms: Sequence["Arm"]) -> dict[float, tuple[float, MeanUpdates]]:
+def best_of_rates(arms: Sequence[Arm]) -> dict[float, tuple[float, MeanUpdates]]:
     """Return for each batch size the step size with the fewest mean updates, of those at which every run arrives."""
     best: dict[float, tuple[float, MeanUpdates]] = {}
-    for arm in arms:
-        for seen in arm.means():
+    for one in arms:
+        for seen in one.means():
             before = best.get(seen.batch_size)
             fewer = seen.mean is not None and (before is None or seen.mean < (before[1].mean or math.inf))
             if seen.n_censored == 0 and fewer:
-                best[seen.batch_size] = (arm.rate, seen)
+                best[seen.batch_size] = (one.rate, seen)
     return dict(sorted(best.items()))
 
 
@@ -63,7 +63,7 @@ def certified_and_measured(
     harmonic: Sequence[RunRecord],
     law: InverseLaw,
     best: Mapping[float, tuple[float, MeanUpdates]],
-) -> None:
+) -> pd.DataFrame:
     """Draw certified, minimax, necessary and measured updates against the batch size, from the strongest down.
 
     Args:
@@ -74,122 +74,63 @@ def certified_and_measured(
         best: By batch size, the best step size that was run and its mean updates.
     """
     sizes = np.geomspace(1, max(record.batch_size for record in harmonic), 100)
-    last, weighted = LastIterate(constants=constants).harmonic()[1], WeightedAverage(constants=constants).harmonic()[1]
-    quadratics = Quadratics(constants=constants)
-    axes.plot(sizes, last.updates(sizes), color=FITTED, label="certified: last iterate")
-    axes.plot(sizes, weighted.updates(sizes), "-.", color=SECOND, label="certified: weighted average")
-    minimax = [quadratics.best(float(size))[1] for size in sizes]
-    axes.plot(sizes, minimax, "--", color=PREDICTED, label="minimax on quadratics, best step")
-    axes.plot(sizes, necessary(constants).updates(sizes), color=LEFT_OUT, linewidth=3, label="necessary, one step size")
+    last, weighted = (one(constants=constants).harmonic()[1] for one in (LastIterate, WeightedAverage))
+    minimax = [Quadratics(constants=constants).best(float(size))[1] for size in sizes]
     means = mean_updates([record.observation() for record in harmonic])
-    swept = [seen.batch_size for seen in means]
-    measured = [seen.mean or math.nan for seen in means]
-    axes.plot(swept, measured, "o", color=FITTED, label="measured: capped step of the last iterate")
-    fitted = np.geomspace(swept[0], swept[-1], 100)
-    axes.plot(fitted, law.updates(fitted), color=FITTED, linestyle=":", label="n_inf + alpha / M, fitted to them")
-    axes.plot(
-        [seen.batch_size for _, seen in best.values()],
-        [seen.mean or math.nan for _, seen in best.values()],
-        "s",
-        color=MEASURED,
-        label="measured: best of the step sizes run",
+    fitted = np.geomspace(means[0].batch_size, means[-1].batch_size, 100)
+    measured = {"linestyle": "none", "color": FITTED, "marker": "o"}
+    at_best = {"linestyle": "none", "color": MEASURED, "marker": "s"}
+    least = {"color": LEFT_OUT, "linewidth": 3}
+    return lines(
+        axes,
+        [
+            ("certified: last iterate", sizes, last.updates(sizes), {"color": FITTED}),
+            ("certified: weighted average", sizes, weighted.updates(sizes), {"color": SECOND, "linestyle": "-."}),
+            ("minimax on quadratics, best step", sizes, minimax, {"color": PREDICTED, "linestyle": "--"}),
+            ("necessary, one step size", sizes, necessary(constants).updates(sizes), least),
+            ("measured: capped step of the last iterate", *_places(means), measured),
+            (f"{LAW}, fitted to them", fitted, law.updates(fitted), {"color": FITTED, "linestyle": ":"}),
+            ("measured: best of the step sizes run", *_places([seen for _, seen in best.values()]), at_best),
+        ],
     )
-    batch_size_axis(axes)
-    plain_log_axis(axes, "updates N to the target")
-    legend(axes)
 
 
-def rates_table(arms: Sequence["Arm"], theorem: LastIterate) -> HTML:
-    """Return for each step size where its runs arrive, and the pole of the theorem."""
-    rows = [
-        (
-            *_arrivals(arm),
-            number_text(arm.means()[-1].mean or math.nan),
-            number_text(theorem.pole(arm.rate)) if arm.rate < theorem.largest_rate else "step too long",
-        )
-        for arm in arms
-    ]
-    return table([*_ARRIVALS, "updates, largest M", "pole, certified"], rows)
+def _places(means: Sequence[MeanUpdates]) -> tuple[list[float], list[float]]:
+    return [seen.batch_size for seen in means], [seen.mean or math.nan for seen in means]
 
 
-_ARRIVALS = ("step size", "M where some runs never arrive", "least M where all do")
+def rates_table(arms: Sequence[Arm], theorem: LastIterate) -> pd.DataFrame:
+    """Return for each step size where its runs arrive, and the pole of the theorem: none where the step is too long."""
+    return pd.DataFrame(
+        {
+            **_arrivals(one),
+            "updates, largest M": one.means()[-1].mean,
+            "pole, certified": theorem.pole(one.rate) if one.rate < theorem.largest_rate else None,
+        }
+        for one in arms
+    )
 
 
-def _arrivals(arm: "Arm") -> tuple[str, str, str]:
-    means = arm.means()
+def _arrivals(one: Arm) -> dict[str, object]:
+    means = one.means()
     partly = [f"{seen.batch_size:g}" for seen in means if seen.n_censored > 0]
-    least = min((seen.batch_size for seen in means if seen.n_censored == 0), default=math.nan)
-    return f"{arm.rate:g}", ", ".join(partly) or "none", f"{least:g}"
+    return {
+        "learning_rate": one.rate,
+        "M where some runs never arrive": ", ".join(partly) or "none",
+        "least M where all do": min((seen.batch_size for seen in means if seen.n_censored == 0), default=None),
+    }
 
 
-def arrivals_table(arms: Mapping[str, Sequence["Arm"]]) -> HTML:
+def arrivals_table(arms: Mapping[str, Sequence[Arm]]) -> pd.DataFrame:
     """Return for each task and step size the batch sizes at which runs stop arriving."""
-    rows = [
-        (task if position == 0 else "", *_arrivals(arm))
+    return pd.DataFrame(
+        {"task": task if position == 0 else "", **_arrivals(one)}
         for task, here in arms.items()
-        for position, arm in enumerate(here)
-    ]
-    return table(["task", *_ARRIVALS], rows)
+        for position, one in enumerate(here)
+    )
 
 
 # --- scaling ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """A recorded sweep of a task at one step size, the same for every batch size."""
-
-    chosen: Experiment
-    records: Sequence[RunRecord]
-
-    @property
-    def rate(self) -> float:
-        """Step size."""
-        return self.chosen.sweep.setting.learning_rate.maximum
-
-    def means(self) -> tuple[MeanUpdates, ...]:
-        """Return the mean updates at each batch size."""
-        return mean_updates([record.observation() for record in self.records])
-
-    def law(self, target: Target | None = None) -> LawFit | None:
-        """Return the law of the runs, read at their own target or at another one; None where they determine none.
-
-        Of the batch sizes that the sweep fits, and seals, only those count of which at least half of the runs arrive.
-        """
-        sizes = self.chosen.fitted + self.chosen.sealed
-        read = [record if target is None else record.at(target) for record in self.records]
-        kept = [record for size in sizes for record in _arriving([r for r in read if r.batch_size == size])]
-        try:
-            return fit_inverse_law([record.observation() for record in kept])
-        except FitError:
-            return None
-
-    def pole(self) -> float | None:
-        """Return M_0 of n_inf + alpha / (M - M_0), closest to the mean updates of all batch sizes; None where unknown.
-
-        Least squares of logarithms, over the batch sizes at which every run arrives; None for fewer than four of them,
-        and for a pole that makes up less than a tenth of the updates at the least of them, (M_0 / M)^2 by
-        `averaged-excess`: recorded laws are off by nearly as much where there is no pole.
-        """
-        means = [seen for seen in self.means() if seen.n_censored == 0]
-        sizes = np.array([seen.batch_size for seen in means])
-        updates = np.array([seen.mean for seen in means], dtype=np.float64)
-        if len(sizes) < 4:
-            return None
-
-        def errors(x: Array) -> Array:
-            pole = sizes[0] / (1 + math.exp(-x[2]))
-            return np.asarray(np.log(np.exp(x[0]) + np.exp(x[1]) / (sizes - pole)) - np.log(updates))
-
-        start = [math.log(updates[-1]), math.log(max(updates[0] - updates[-1], 1e-3) * sizes[0] / 2), 0.0]
-        found = least_squares(errors, start, loss="soft_l1", f_scale=0.05)
-        pole = float(sizes[0] / (1 + math.exp(-found.x[2])))
-        return pole if (pole / sizes[0]) ** 2 > 0.1 else None
-
-
-def _arriving(records: Sequence[RunRecord]) -> Sequence[RunRecord]:
-    """Return runs of one batch size if at least half of them arrive, else none."""
-    return records if 2 * sum(record.outcome.status == "reached" for record in records) >= len(records) else []
 
 
 def recorded_arms(tasks: Sequence[str], store: Store) -> dict[str, list[Arm]]:
@@ -201,14 +142,14 @@ def recorded_arms(tasks: Sequence[str], store: Store) -> dict[str, list[Arm]]:
     for task in tasks:
         candidates = [known for name, known in EXPERIMENTS.items() if name == task or name.startswith(f"{task}-rate-")]
         arms = [
-            Arm(chosen=chosen, records=records)
+            arm(chosen, records, f"step size {chosen.sweep.setting.learning_rate.maximum:g}")
             for chosen in candidates
             if chosen.sweep.setting.learning_rate.half_batch_size == 0
             for records in (recorded(chosen.sweep, name=chosen.name, store=store),)
             if len(records) == len(chosen.sweep.runs())
         ]
         if arms:
-            found[task] = sorted(arms, key=lambda arm: arm.rate)
+            found[task] = sorted(arms, key=lambda one: one.rate)
     return found
 
 
@@ -233,20 +174,24 @@ class Series:
     def exponents(self) -> tuple[float, float] | None:
         """Return the exponents of the power laws closest to the points and to the prediction; None for two points.
 
-        By least squares of logarithms; two points would always lie on one.
+        By the book's one estimator, the prediction weighed as the points are; two points would always lie on one.
         """
         if len(set(self.x)) < 3:
             return None
-        found, predicted = (float(np.polyfit(np.log(self.x), np.log(y), 1)[0]) for y in (self.y, self.predicted))
-        return found, predicted
+        return power_of(self.x, self.y, self.intervals).power, power_of(self.x, self.predicted, self._relative()).power
+
+    def _relative(self) -> list[Interval]:
+        """Return intervals of the prediction that are as wide, relative to it, as those of the points."""
+        ends = np.array(self.intervals, dtype=np.float64).reshape(-1, 2)
+        return [tuple(wide) for wide in ends * (np.array(self.predicted) / np.array(self.y))[: len(ends), None]]
 
 
 def series_by_rate(arms: Mapping[str, Sequence[Arm]]) -> dict[str, list[Series]]:
     """Return for each task n_inf, alpha and the pole of its sweeps against the step size."""
     found = {}
     for task, here in arms.items():
-        laws = [(arm.rate, law) for arm in here for law in (arm.law(),) if law is not None]
-        poles = {arm.rate: pole for arm in here for pole in (arm.pole(),) if pole is not None}
+        laws = [(one.rate, one.fit) for one in here if one.fit is not None]
+        poles = {one.rate: pole for one in here for pole in (fitted_pole(one),) if pole is not None}
         found[task] = [
             _series("n_inf (updates)", laws, "n_inf", lambda rate: 1 / rate),
             _series("alpha (examples)", laws, "alpha", lambda _: 1.0),
@@ -273,16 +218,16 @@ def series_by_target(arms: Mapping[str, Sequence[Arm]], store: Store) -> dict[st
     found = {}
     for task, here in arms.items():
         name, targets = _TARGETS[task]
-        arm = next((arm for arm in here if arm.chosen.name == name), None)
-        if arm is None:
+        swept = next((one for one in here if one.experiment.name == name), None)
+        if swept is None:
             continue
-        own = arm.chosen.workload.target
-        known = store.latest_constants(task).values if own.metric == "loss" else {"minimum": 0.0, "start": _CHANCE}
+        own = swept.experiment.workload.target
+        known = store.latest_constants(task).values if own.metric == "loss" else {"minimum": 0.0, "start": _CHANCE}  # noqa: PD011
+        read = at_targets(swept.experiment, swept.records, targets)
         laws = [
-            (1 / (value - known["minimum"]), law)
-            for value in targets
-            for law in (arm.law(replace(own, value=value)),)
-            if law is not None
+            (1 / (value - known["minimum"]), one.fit)
+            for value, one in zip(targets, read, strict=True)
+            if one.fit is not None
         ]
         found[task] = _target_series(laws, known["start"])
     return found
@@ -315,7 +260,7 @@ def count_runs(arms: Mapping[str, Sequence[Arm]]) -> int:
 def _series(
     name: str, laws: Sequence[tuple[float, LawFit]], quantity: str, predicted: Callable[[float], float]
 ) -> Series:
-    kept = [(x, law) for x, law in laws if 0 < getattr(law.law, quantity) < math.inf]
+    kept = closed(laws)
     return Series(
         name=name,
         x=[x for x, _ in kept],
@@ -325,38 +270,47 @@ def _series(
     )
 
 
-def scaling_figure(rows: Mapping[str, Sequence[Series]], *, x_label: str) -> Figure:
-    """Return a figure with a panel for each quantity, and in each of them the tasks that have two points or more."""
-    shown = {task: series for task, series in rows.items() if any(len(one.x) >= 2 for one in series)}
-    names = list(dict.fromkeys(one.name for series in shown.values() for one in series))
-    figure, axes = panels(len(names))
-    for place, name in zip(axes, names, strict=True):
-        for look, (task, series) in zip(zip(COLOURS, MARKS, strict=False), shown.items(), strict=False):
-            for one in series:
-                if one.name == name and one.x:
-                    _scaling_points(place, one, task, *look)
-        place.set_xscale("log")
-        place.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0)))
-        place.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        place.xaxis.set_minor_formatter(NullFormatter())
-        place.set_xlabel(x_label)
-        plain_log_axis(place, name)
-    axes[0].plot([], [], "--", color="black", linewidth=1, label="predicted form")
-    legend(axes[0])
-    return figure
+def scaling_figure(rows: Mapping[str, Sequence[Series]], *, x_label: str) -> tuple[Figure, pd.DataFrame]:
+    """Return a figure with a facet for each quantity, and in each of them the tasks that have two points or more.
+
+    The predicted form goes through the middle of the points.
+    """
+    points = scaling_points(rows)
+    figure, panels = facets(points, "quantity")
+    tasks = list(dict.fromkeys(points["task"]))
+    for name, axes in panels.items():
+        for colour, mark, task in zip(COLOURS, MARKS, tasks, strict=False):
+            here = points[(points["quantity"] == name) & (points["task"] == task)]
+            intervals(axes, here, "x", "value", colour=colour, mark=mark)
+            axes.plot(here["x"], here["predicted"], "--", color=colour, linewidth=1)
+            axes.plot([], [], mark, color=colour, label=task)
+        axes.plot([], [], "--", color="black", linewidth=1, label="predicted form")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel(x_label)
+        plain_log_axis(axes, name.replace("n_inf", N_INF).replace("alpha", ALPHA))
+    legend(next(iter(panels.values())))
+    return figure, points
 
 
-def _scaling_points(axes: Axes, one: Series, task: str, colour: str, mark: str) -> None:
-    """Draw a quantity of one task with its intervals, and the predicted form through the middle of the points."""
-    ends = one.intervals or [(None, None)] * len(one.x)
-    for x, (low, high) in zip(one.x, ends, strict=True):
-        if low is not None and high is not None:
-            note(axes.plot([x, x], [low, high], color=colour, linewidth=1.5)[0], {})
-    (points,) = axes.plot(one.x, one.y, mark, color=colour, markersize=5, label=task)
-    note(points, {"low": [low for low, _ in ends], "high": [high for _, high in ends]})
-    factor = math.exp(float(np.mean(np.log(one.y) - np.log(one.predicted))))
-    axes.plot(
-        one.x, factor * np.array(one.predicted), "--", color=colour, linewidth=1, label=f"_{task}, predicted form"
+def scaling_points(rows: Mapping[str, Sequence[Series]]) -> pd.DataFrame:
+    """Return each quantity of each task with its interval at each x, and the predicted form scaled to them."""
+    return pd.DataFrame(
+        {
+            "quantity": one.name,
+            "task": task,
+            "x": x,
+            **with_interval("value", y, interval),
+            "predicted": predicted * math.exp(float(np.mean(np.log(one.y) - np.log(one.predicted)))),
+        }
+        for task, series in rows.items()
+        if any(len(one.x) >= 2 for one in series)
+        for one in series
+        for x, y, predicted, interval in zip(
+            one.x, one.y, one.predicted, one.intervals or [(None, None)] * len(one.x), strict=True
+        )
     )
 
 
@@ -366,19 +320,17 @@ def exponent_text(rows: Mapping[str, Sequence[Series]], task: str, quantity: str
     return "not known, for want of three points" if found is None else f"{found[0]:.2f} (predicted {found[1]:.2f})"
 
 
-def scaling_table(rows: Mapping[str, Sequence[Series]]) -> HTML:
+def scaling_table(rows: Mapping[str, Sequence[Series]]) -> pd.DataFrame:
     """Return for each task and quantity the exponent that was found, beside that of the predicted form."""
-    return table(
-        ["task", "quantity", "points", "found exponent", "of the predicted form"],
-        [
-            (
-                task if position == 0 else "",
-                one.name.split(" (")[0],
-                f"{len(one.x)}",
-                *(["too few points", ""] if exponents is None else [f"{exponent:.2f}" for exponent in exponents]),
-            )
-            for task, series in rows.items()
-            for position, one in enumerate(series)
-            for exponents in (one.exponents(),)
-        ],
+    return pd.DataFrame(
+        {
+            "task": task if position == 0 else "",
+            "quantity": one.name.split(" (")[0],
+            "points": len(one.x),
+            "found_ratio": exponents[0],
+            "predicted_ratio": exponents[1],
+        }
+        for task, series in rows.items()
+        for position, one in enumerate(series)
+        for exponents in (one.exponents() or (None, None),)
     )

@@ -68,7 +68,7 @@ def test_kills_at_random_moments_lose_no_recorded_run_and_double_none(root: Path
 
 
 def test_of_two_sweeps_at_once_one_is_refused_and_no_run_is_doubled(root: Path, tmp_path: Path) -> None:
-    seeds = 400  # a second: the other driver comes while the first one writes
+    seeds = 2000  # some seconds: the other driver comes while the first one writes
     both = [drive(root, tmp_path, seeds) for _ in range(2)]
     errors = [process.communicate(timeout=60)[1] for process in both]
     codes = [process.returncode for process in both]

@@ -93,7 +93,7 @@ def test_logs_with_time_stamps_are_all_that_recommend_needs(capsys: pytest.Captu
 def test_logs_without_time_stamps_want_a_table_of_timings(timing: Path, capsys: pytest.CaptureFixture[str]) -> None:
     logs = (DATA / "lightning", *ASKED)
     assert "a second table, with columns batch_size,seconds" in complaint(capsys, "recommend", *logs)
-    found = answer(capsys, "recommend", DATA / "lightning", timing, *ASKED)
+    found = answer(capsys, "recommend", DATA / "lightning", timing, "--limit", "1", *ASKED)
     assert found["refused"] is False
     assert 4 < found["batch_size"] < 40  # alpha / n_inf is about 2, and 4 / 0.1 is 40
     assert "read column 'ms' as milliseconds" in found["missing"]

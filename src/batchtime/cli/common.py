@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batchtime.errors import BatchtimeError
-from batchtime.runs.records import Progress
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.fit.measurements import Observation
     from batchtime.runs.experiment import Experiment
+    from batchtime.runs.records import Progress
     from batchtime.runs.store import Store
 
 Verb = argparse.ArgumentParser
@@ -118,7 +118,7 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=count, metavar="N", help="most updates of a run, of MODULE:FUNCTION only")
 
 
-def bar(what: str) -> Progress:
+def bar(what: str) -> "Progress":
     """Return a callback that draws a progress bar on stderr, where somebody is looking."""
     from tqdm import tqdm
 

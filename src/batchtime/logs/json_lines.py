@@ -14,8 +14,7 @@ from batchtime.logs.times import STAMPS, seconds
 
 NAME = "JSON lines"
 _STEPS = ("step", "global_step", "_step", "updates", "update", "iteration", "iter", "steps", "iterations")
-_RUNS = ("run", "run_id", "seed", "batch_size")
-"""What tells the runs in one file apart."""
+_RUNS = ("run", "run_id", "seed", "batch_size")  # what tells the runs in one file apart
 
 
 def matches(path: Path, head: str) -> bool:

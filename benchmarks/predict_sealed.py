@@ -45,7 +45,8 @@ def main(name: str) -> None:
     runs = open_runs(sweeps, store)
     rows = []
     for one in sweeps:
-        known = [record for record in store.runs(one.name) if record.batch_size in one.sealed]
+        wanted = set(one.sweep.runs())  # the pilot's runs, of another seed, chose the cells
+        known = [record for record in store.runs(one.name) if record.batch_size in one.sealed and record.spec in wanted]
         if known:
             sys.exit(f"{len(known)} sealed runs of {one.name} are recorded: what is known cannot be predicted")
         for size in one.sealed:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from batchtime.errors import BatchtimeError, FitError, ParameterError
-from batchtime.fit.advice import fastest, recommend
+from batchtime.fit.advice import recommend
 from batchtime.fit.inverse_law import fit_inverse_law
 from batchtime.fit.law_draws import MISFITS, hats_of, knots_of, means_of, posterior, primes, quasi_random
 from batchtime.fit.measurements import Observation, UpdateTiming
 from batchtime.fit.prediction import predict
+from batchtime.fit.recommendation import fastest
 from batchtime.fit.seconds import fit_seconds, measured_seconds
 from batchtime.laws.scaling import Network
 from batchtime.laws.time import AllReduceTime, UpdateTime

@@ -13,13 +13,14 @@ from batchtime import cli
 from batchtime.book.teaching import classroom
 from batchtime.book.teaching.classroom import rehearse, tell
 from batchtime.book.teaching.pool import BATCH_SIZES, pool, read_class, share, width
+from batchtime.book.teaching.results import read_observations, read_student, write_student
 from batchtime.errors import ClockError, FitError, StoreError
 from batchtime.fit.measurements import Observation
 from batchtime.fit.update_time import BUSY
 from batchtime.plan.simulation import simulate
 from batchtime.runs.records import StudentResult, StudyDesign, TimedRun, TimingRecord
 from batchtime.runs.spec import RunSpec
-from batchtime.runs.store import Store, Writer, read_observations, read_student, write_student
+from batchtime.runs.store import Store, Writer
 
 from .test_cli import complaint
 

@@ -9,11 +9,12 @@ import pytest
 import sympy
 
 from batchtime.errors import FitError
-from batchtime.fit.curve import best_pair, cells, fit_curve
+from batchtime.fit.curve import cells, fit_curve
 from batchtime.fit.curve_draws import log_updates_of
 from batchtime.fit.inverse_law import fit_inverse_law
 from batchtime.fit.law_draws import quasi_random
 from batchtime.fit.measurements import Observation
+from batchtime.fit.pairs import best_pair
 from batchtime.laws.curve import CurveLaw, Form
 
 LAW = CurveLaw(A=12.0, alpha=4000.0, pole=0.02, lift=1.5, largest_learning_rate=0.32)

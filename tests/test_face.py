@@ -158,6 +158,9 @@ def test_runs_at_several_learning_rates_give_one_curve(tables: Path) -> None:
     curve = bt.fit(runs)
     assert isinstance(curve, CurveFit)
     assert curve.summary().loc["alpha", "estimate"] == pytest.approx(3000, rel=0.1)
+    known = (4 + 3000 * 0.04 / 64 / (1 - 50 * 0.04 / 64)) / 0.04
+    assert curve.predict([64], learning_rate=0.04)["updates"].item() == pytest.approx(known, rel=0.1)
+    assert len(curve.plot().get_legend_handles_labels()[1]) == 4
     advised = curve.with_timings(bt.read_timings(tables / "timing.csv")).recommend()
     assert advised.learning_rate is not None
     assert advised.learning_rate <= 0.16

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from batchtime.book.teaching.results import read_observations
 from batchtime.errors import StoreError
 from batchtime.fit.measurements import Observation
-from batchtime.runs.store import Store, read_observations, writing
+from batchtime.runs.provenance import find_checkout
+from batchtime.runs.store import Store, writing
 
 from .builders import record, write_observations
 
@@ -195,3 +197,11 @@ def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(os.urandom(64) + b"\xff\xfe")
     with pytest.raises(StoreError, match=r"cannot read .*binary\.csv"):
         read_observations(tmp_path / "binary.csv")
+
+
+def test_a_checkout_is_known_by_what_lies_in_it_and_not_by_how_deep(tmp_path: Path) -> None:
+    for folder in ("notebooks", "src/batchtime/deep/deeper"):
+        (tmp_path / "here" / folder).mkdir(parents=True)
+    (tmp_path / "here" / "pyproject.toml").touch()
+    assert find_checkout(tmp_path / "here" / "src" / "batchtime" / "deep" / "deeper" / "module.py") == tmp_path / "here"
+    assert find_checkout(tmp_path / "elsewhere" / "site-packages" / "batchtime" / "module.py") is None

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from batchtime.errors import BatchtimeError as BatchtimeError
     from batchtime.errors import FitError as FitError
     from batchtime.errors import ParameterError as ParameterError
-    from batchtime.fit.advice import Recommendation as Recommendation
     from batchtime.fit.face import fit_timings as fit_timings
     from batchtime.fit.face import predict as predict
     from batchtime.fit.face import recommend as recommend
     from batchtime.fit.inverse_law import LawFit as LawFit
+    from batchtime.fit.recommendation import Recommendation as Recommendation
     from batchtime.fit.seconds import TimeFit as TimeFit
     from batchtime.laws.time import TrainingTime as TrainingTime
     from batchtime.laws.time import UpdateTime as UpdateTime
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "": ("fit",),
     ".errors": ("BatchtimeError", "FitError", "ParameterError"),
-    ".fit.advice": ("Recommendation",),
+    ".fit.recommendation": ("Recommendation",),
     ".fit.face": ("fit_timings", "predict", "recommend"),
     ".fit.inverse_law": ("LawFit",),
     ".fit.seconds": ("TimeFit",),

@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from batchtime.book.teaching.results import read_observations
 from batchtime.book.training_times import of_experiment
 from batchtime.errors import FitError, ParameterError, StoreError, check
 from batchtime.fit import scatter
@@ -25,7 +26,7 @@ from batchtime.laws.scaling import Network, largest_useful, optimal_scaling, str
 from batchtime.laws.time import AllReduceTime, TrainingTime, UpdateTime
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.catalogue import experiment, tasks
-from batchtime.runs.store import Store, data_folder, read_observations
+from batchtime.runs.store import Store, data_folder
 from batchtime.train.sweep import complete
 
 PHONE = {"width": 390, "height": 844}

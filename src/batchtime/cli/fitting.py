@@ -23,8 +23,9 @@ from batchtime.errors import FitError, check
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from collections.abc import Sequence
 
-    from batchtime.fit.advice import Recommendation, Runs
+    from batchtime.fit.advice import Runs
     from batchtime.fit.measurements import UpdateTiming
+    from batchtime.fit.recommendation import Recommendation
     from batchtime.laws.scaling import Network
     from batchtime.plan.price import Estimate
 
@@ -225,7 +226,7 @@ def _measurements(
 
 
 def _recommend(options: argparse.Namespace) -> Result:
-    from batchtime.fit.advice import fastest
+    from batchtime.fit.recommendation import fastest
 
     network = _network(options)
     name, several, missing = _recommendations(options, network)

@@ -69,7 +69,7 @@ def _class(options: argparse.Namespace) -> Result:
         }, fit.text()
 
     from batchtime.book.teaching.classroom import tell
-    from batchtime.runs.store import write_student
+    from batchtime.book.teaching.results import write_student
 
     story = tell(options.student, store=store_of(options), progress=bar(f"student {options.student}"))
     path = (options.out or Path("results")) / f"student-{options.student}.csv"

@@ -1,7 +1,7 @@
 """From runs at several learning rates to one curve: estimate, intervals, rivals, and the best pair of both."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +11,7 @@ from scipy.optimize import brentq, least_squares
 from scipy.special import chdtrc
 
 from batchtime.errors import FitError
+from batchtime.fit.curve_rivals import Rival, rivals_of
 from batchtime.fit.likelihood import listed
 from batchtime.fit.means import mean_updates
 from batchtime.fit.measurements import Observation, timings_of
@@ -19,6 +20,8 @@ from batchtime.laws.curve import CurveLaw, Form
 from batchtime.laws.quantity import Array, Interval, interval_text
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from batchtime.fit.face import TimedFit
 
 TYPICAL_ERROR = 0.06
@@ -92,16 +95,6 @@ def cells(runs: Mapping[float, Sequence[Observation]]) -> tuple[Cell, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rival:
-    """Another description of the same cells: how many parameters it has, its rms error and its AICc."""
-
-    name: str
-    parameters: int
-    rms: float
-    aicc: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CurveFit:
     """One curve fitted to the means at several batch sizes and learning rates.
 
@@ -156,6 +149,22 @@ class CurveFit:
         rows = [(name, getattr(self.law, name), *self.intervals[name], unit) for name, unit in _UNITS.items()]
         columns = ["quantity", "estimate", "low", "high", "unit"]
         return pd.DataFrame(rows, columns=columns).astype({"low": float, "high": float}).set_index("quantity")
+
+    def predict(self, batch_sizes: Sequence[float], *, learning_rate: float) -> pd.DataFrame:
+        """Return the curve's mean updates as a frame: batch_size, learning_rate, updates.
+
+        Intervals, and seconds, come from `with_timings(...).predict`.
+        """
+        updates = [self.law.updates(float(size), learning_rate) for size in batch_sizes]
+        return pd.DataFrame(
+            {"batch_size": batch_sizes, "learning_rate": learning_rate, "updates": updates}, dtype=float
+        )
+
+    def plot(self, axes: "Axes | None" = None) -> "Axes":
+        """Draw learning rate times updates against their quotient, one colour a learning rate; needs the extra `plot`."""
+        from batchtime.fit.plot import plot_curve
+
+        return plot_curve(self, axes)
 
     def __str__(self) -> str:
         """Return what `batchtime fit` prints of runs at several learning rates."""
@@ -227,7 +236,9 @@ def fit_curve(
         misfit=misfit,
         lack_of_fit=float(chdtrc(freedom, plain)) if all(one.error is not None for one in used) else None,
         left_out=_left_out(used) if full else {},
-        rivals=_rivals(data, residual, len(parameters)) if full else (),
+        rivals=rivals_of(data.rate, data.tau, data.log, data.variance, residual=residual, parameters=len(parameters))
+        if full
+        else (),
         cells=used,
         covariance=tuple(tuple(float(v) for v in row) for row in hessian),
         warnings=tuple(_warnings(seen, used, law)),
@@ -454,54 +465,6 @@ def _left_out(used: Sequence[Cell]) -> dict[float, float]:
     return errors
 
 
-def _rivals(data: _Data, residual: Array, parameters: int) -> tuple[Rival, ...]:
-    size = data.rate / data.tau
-    own = np.empty_like(residual)
-    count = 0
-    for rate in np.unique(data.rate):
-        here = data.rate == rate
-        own[here] = _inverse(data.log[here] - math.log(rate), size[here], 1 / data.variance[here])
-        count += min(2, int(here.sum()))
-
-    log_updates, log_rate = data.log - np.log(data.rate), np.log(data.rate)
-
-    def apart(p: Array) -> Array:
-        return np.asarray(log_updates - np.logaddexp(p[0], p[1] - np.log(size)) - p[2] * log_rate)
-
-    start = np.array([float(np.median(data.log)), float(np.median(data.log - np.log(data.tau))), -1.0])
-    separable = np.asarray(least_squares(apart, start, max_nfev=200).fun)
-    return (
-        _rival("one curve", parameters, residual),
-        _rival("an inverse law for each learning rate", count, own),
-        _rival("no curve: a law in M times a power of the learning rate", 3, separable),
-    )
-
-
-def _inverse(log: Array, size: Array, weight: Array) -> Array:
-    """Return the residuals of log N about the inverse law of least weighted squares of them."""
-    if len(log) < 2:
-        return np.zeros_like(log)
-    root = np.sqrt(weight / weight.max())
-
-    def off(p: Array) -> Array:
-        return np.asarray(log - np.logaddexp(p[0], p[1] - np.log(size)))
-
-    def weighted(p: Array) -> Array:
-        return np.asarray(root * off(p))
-
-    start = np.array([log.min() - 0.1, float(np.max(log + np.log(size))) - 0.5])
-    return off(np.asarray(least_squares(weighted, start, max_nfev=200).x))
-
-
-def _rival(name: str, parameters: int, residual: Array) -> Rival:
-    n, k = len(residual), parameters + 1  # the variance counts
-    mean_square = float(np.mean(residual**2))
-    aicc = None
-    if n > k + 1 and mean_square > 0:
-        aicc = n * math.log(mean_square) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
-    return Rival(name=name, parameters=parameters, rms=math.sqrt(mean_square), aicc=aicc)
-
-
 def _warnings(seen: Sequence[Cell], used: Sequence[Cell], law: CurveLaw) -> list[str]:
     said = []
     lost = [one for one in seen if not one.whole]
@@ -522,39 +485,6 @@ def _finite(value: float) -> float | None:
 
 
 # The best pair
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A batch size and a learning rate with the training time that they are predicted to take."""
-
-    batch_size: float
-    learning_rate: float
-    seconds: float
-
-
-def best_pair(law: CurveLaw, seconds: Callable[[Array], Array], *, sizes: Array, rates: Array | None = None) -> Pair:
-    """Return the batch size and the learning rate of the least predicted training time.
-
-    Never a learning rate above the largest at which every seed reached the target.
-
-    Args:
-        law: The curve.
-        seconds: Seconds of an update at batch sizes.
-        sizes: (S,) batch sizes to choose from.
-        rates: (R,) learning rates to choose from; None for the largest and 60 down to a hundredth of it.
-
-    Raises:
-        FitError: If no pair is this side of the pole.
-    """
-    if rates is None:
-        rates = law.largest_learning_rate * np.geomspace(0.01, 1, 61)
-    rates = rates[rates <= law.largest_learning_rate * (1 + 1e-12)]
-    time = np.asarray(law.updates(sizes[:, None], rates[None, :])) * seconds(sizes)[:, None]  # (S, R)
-    if not len(rates) or not np.isfinite(time).any():
-        raise FitError("no pair of batch size and learning rate lies this side of the pole; allow larger batches")
-    place = np.unravel_index(int(np.argmin(np.where(np.isfinite(time), time, np.inf))), time.shape)
-    return Pair(batch_size=float(sizes[place[0]]), learning_rate=float(rates[place[1]]), seconds=float(time[place]))
 
 
 def log_middle(law: CurveLaw) -> Array:

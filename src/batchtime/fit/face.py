@@ -14,6 +14,7 @@ from batchtime.fit import advice, prediction
 from batchtime.fit.curve import CurveFit, fit_curve
 from batchtime.fit.inverse_law import LawFit, fit_inverse_law
 from batchtime.fit.measurements import Observation, UpdateTiming, observations_of, timings_of
+from batchtime.fit.recommendation import Recommendation
 from batchtime.fit.seconds import TimeFit, fit_seconds
 from batchtime.laws.scaling import FREE, Network
 
@@ -133,7 +134,7 @@ class TimedFit:
         multiple_of: int = 1,
         network: Network = FREE,
         limit: float = advice.LIMIT,
-    ) -> advice.Recommendation:
+    ) -> Recommendation:
         """Return the batch size whose worst loss is least over the laws and timings that the tables allow.
 
         Args:
@@ -196,7 +197,7 @@ def recommend(
     multiple_of: int = 1,
     network: Network = FREE,
     limit: float = advice.LIMIT,
-) -> advice.Recommendation:
+) -> Recommendation:
     """Return the batch size whose worst loss is least: `TimedFit.recommend` in one call, with the same options.
 
     Args:

@@ -10,6 +10,7 @@ proportion to how near they come to the medians. Beyond the timed sizes there ar
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,9 @@ from scipy.special import ndtri
 from batchtime.errors import FitError
 from batchtime.fit.measurements import UpdateTiming
 from batchtime.laws.quantity import Array, Interval, interval_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 LEAST_ERROR = 0.03
 """Of a median, in log seconds: machines and weeks differ by more than repeats do."""
@@ -219,6 +223,17 @@ class TimeFit:
         return pd.DataFrame(
             {"batch_size": sizes, "seconds": self.delta * np.exp(_shape(self._break_even, sizes, self.power))}
         )
+
+    def plot(self, axes: "Axes | None" = None) -> "Axes":
+        """Draw the form against the batch size over what was timed; needs the extra `plot`.
+
+        Example:
+            >>> fit_timings(timings).plot().get_ylabel()
+            'seconds of an update'
+        """
+        from batchtime.fit.plot import plot_times
+
+        return plot_times(self, axes)
 
     @property
     def _break_even(self) -> Array:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from batchtime.errors import check
 from batchtime.fit import advice as from_measurements
-from batchtime.fit.advice import Recommendation
 from batchtime.fit.measurements import UpdateTiming
+from batchtime.fit.recommendation import Recommendation, fastest
 from batchtime.laws.scaling import FREE, Network
 from batchtime.plan.price import Estimate, estimate
 from batchtime.runs.catalogue import timed_batch_sizes
@@ -41,7 +41,7 @@ class Pilot:
     @property
     def best(self) -> Recommendation:
         """The recommendation of the shortest predicted time."""
-        return from_measurements.fastest(self.recommendations)
+        return fastest(self.recommendations)
 
 
 def pilot_of(chosen: Experiment) -> Experiment:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from batchtime.fit.advice import Recommendation
+from batchtime.fit.recommendation import Recommendation
 from batchtime.laws.quantity import interval_text, number_text
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchtime.book.teaching.pool import BATCH_SIZES, CLOCKED_RUNS, Story, share
+from batchtime.book.teaching.results import read_student
 from batchtime.errors import ClassError, ClockError
 from batchtime.fit.training_time import fit_training_time
 from batchtime.fit.update_time import BUSY, median_seconds
@@ -21,7 +22,7 @@ from batchtime.runs.experiment import Experiment
 from batchtime.runs.provenance import provenance
 from batchtime.runs.records import Progress, StudentResult, TimedRun, TimingRecord, unwatched
 from batchtime.runs.spec import RunSpec
-from batchtime.runs.store import Store, read_student, writing
+from batchtime.runs.store import Store, writing
 from batchtime.train.clock import time_runs
 from batchtime.train.sweep import complete
 from batchtime.train.timing import time_updates

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from batchtime.book.teaching.results import read_student
 from batchtime.errors import FitError, StoreError, check
 from batchtime.fit.inverse_law import LawFit, fit_inverse_law
 from batchtime.fit.measurements import Observation, UpdateTiming
@@ -18,7 +19,6 @@ from batchtime.plan.clock import Clocked
 from batchtime.runs.catalogue import experiment
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import LARGEST_STUDENT, RunRecord, StudentResult
-from batchtime.runs.store import read_student
 
 BATCH_SIZES = (2, 4, 8, 16, 32, 64, 128, 256, 512)
 """At which a student trains: those of the digits' own sweep without the one at which the law fails."""

@@ -161,7 +161,7 @@ class CurveFit:
         )
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
-        """Draw learning rate times updates against their quotient, one colour a learning rate; needs the extra `plot`."""
+        """Draw learning rate times updates against learning rate over batch size; needs the extra `plot`."""
         from batchtime.fit.plot import plot_curve
 
         return plot_curve(self, axes)

@@ -77,7 +77,7 @@ def plot_curve(fitted: "CurveFit", axes: "Axes | None" = None) -> "Axes":
             for one in fitted.cells
             if one.mean is not None
         ],
-        columns=["learning rate / batch size", "learning rate × updates", "learning rate"],
+        columns=["learning rate / batch size", "learning rate times updates", "learning rate"],
     )
     quotients = np.geomspace(cells.iloc[:, 0].min(), min(cells.iloc[:, 0].max(), 0.999 * fitted.law.pole), _POINTS)
     axes.plot(quotients, fitted.law.distance(quotients), color="0.5", label="the curve, without the lift")

@@ -1,4 +1,4 @@
-"""What the page on the one curve shows: cells about the curve, held-out cells, seconds over both, what habits cost."""
+"""One task at all its learning rates: pairs about the curve, held-out pairs, seconds over both, what habits cost."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -465,13 +465,13 @@ def fitted(task: Swept) -> CurveFit:
 def rivals(curve: CurveFit) -> pd.DataFrame:
     """Return the curve and its rivals: description, parameters, rms and AICc."""
     rows = [(one.name, one.parameters, one.rms, one.aicc) for one in curve.rivals]
-    return pd.DataFrame(rows, columns=["description", "parameters", "rms", "aicc"])
+    return pd.DataFrame(rows, columns=["description", "parameters", "rms_share", "aicc"])
 
 
 def left_out(curve: CurveFit) -> pd.DataFrame:
     """Return for each learning rate left out the rms error of its prediction by the others."""
     return pd.DataFrame(
-        {"learning_rate": rate, "pairs": sum(one.learning_rate == rate for one in curve.cells), "rms_error": error}
+        {"learning_rate": rate, "pairs": sum(one.learning_rate == rate for one in curve.cells), "rms_share": error}
         for rate, error in curve.left_out.items()
     )
 

@@ -230,11 +230,9 @@ def _time(
     modes: tuple[CommunicationMode, ...] = ("compute",) if learners == 1 else ("compute", "in turn", "overlapped")
     updaters = {(mode, size): _updater(mode, task, size) for mode in modes for size in batch_sizes}
     payloads = {payload: torch.zeros(payload // 4) for payload in (PAYLOADS if learners > 1 else ())}
-    works: dict[_Key, Callable[[int], None]] = {
-        **updaters,
-        **{size: partial(_reduce, payloads[size]) for size in payloads},
-    }
-    costs = {}
+    works: dict[_Key, Callable[[int], None]] = {size: partial(_reduce, payload) for size, payload in payloads.items()}
+    works.update(updaters)
+    costs: dict[_Key, float] = {}
     for key, work in works.items():
         work(DISCARDED)
         with _clock() as seconds:

@@ -231,7 +231,7 @@ def _time(
     updaters = {(mode, size): _updater(mode, task, size) for mode in modes for size in batch_sizes}
     payloads = {payload: torch.zeros(payload // 4) for payload in (PAYLOADS if learners > 1 else ())}
     works: dict[_Key, Callable[[int], None]] = {size: partial(_reduce, payload) for size, payload in payloads.items()}
-    works.update(updaters)
+    works |= {pair: update for pair, update in updaters.items()}  # noqa: C416 - for mypy, a key of either kind
     costs: dict[_Key, float] = {}
     for key, work in works.items():
         work(DISCARDED)

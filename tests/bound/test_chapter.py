@@ -1,15 +1,17 @@
 """Every labelled equation of the chapter has a test of its name, and every test of an equation has an equation."""
 
-import math
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from batchtime.theory.bounds import Constants
 from batchtime.theory.margins import CASE, MARGINS
-from tests.bound.shown import SHARP, SHOWN, WORDS, Setting
-from tests.latex import evaluate, relations
+from tests.bound.reading import ROOM, SHOWN, WORDS
+from tests.bound.shown import Setting
+from tests.latex import LatexError, Relation, Vector, evaluate, relations
 from tests.pages import parsed
 
 HERE = Path(__file__)
@@ -50,11 +52,13 @@ SETTINGS = [
         constants=Constants(smoothness=2, curvature=0.02, noise_variance=3, distance=1.7, start=1.4, gap=0.003),
         rate=0.1,
         size=50_000,
+        first=True,
     ),
     Setting(
         constants=Constants(smoothness=0.5, curvature=0.05, noise_variance=1, distance=3, start=2, gap=0.01),
         rate=0.7,
         size=4000,
+        first=False,
     ),
 ]
 
@@ -70,22 +74,38 @@ def latex(label: str) -> str:
 
 
 def agrees(label: str, text: str, setting: Setting) -> bool:
-    """Return whether all that an equation states is so, for what the code has for its names."""
-    values = setting.names() | SHOWN[label](setting)
+    """Return whether all that an equation states is so, for what its names stand for."""
+    said, names = relations(text), SHOWN[label](setting)
+    each = names if isinstance(names, list) else [names] * len(said)
+    return all(
+        holds(relation, setting.names() | values, room=label in ROOM)
+        for relation, values in zip(said, each, strict=True)
+    )
 
-    def side(latex: str) -> float:
-        try:
-            return float(values["="]) if latex == "=" else evaluate(latex, values)  # type: ignore[arg-type]
-        except ValueError:  # a logarithm of what has none
-            return math.nan
 
-    for relation in relations(text):
-        left, right = side(relation.left), side(relation.right)
-        equal = math.isclose(left, right, rel_tol=1e-6)
-        ordered = left < right if relation.sign in {"<", r"\le"} else left > right
-        if not (equal or (ordered and relation.sign != "=" and label not in SHARP)):
-            return False
-    return True
+def holds(relation: Relation, values: dict[str, Any], *, room: bool) -> bool:
+    """Return whether a relation is so; where an inequality leaves no room, its sides are to be equal."""
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        left, right = (side(text, values) for text in (relation.left, relation.right))
+        equal = bool(np.isclose(left, right, rtol=values.get("within", 1e-6), atol=1e-12).all())
+        if relation.sign == r"\propto":
+            elsewhere = values | {"M": 3 * values["M"]}
+            far = [side(text, elsewhere) for text in (relation.left, relation.right)]
+            return bool(np.isclose(far[0] / left, far[1] / right, rtol=1e-6))
+        if relation.sign == r"\to":
+            return bool(np.isclose(left, right, rtol=1e-3, atol=0.01))
+        if relation.sign in {"=", r"\approx"}:
+            return equal
+        strict = relation.sign in {"<", ">"}
+        low, high = (left, right) if relation.sign in {"<", r"\le"} else (right, left)
+        ordered = bool((low <= high + 1e-9 * np.abs(high)).all())
+        return ordered and (equal or strict or room)
+
+
+def side(text: str, values: dict[str, Any]) -> Any:
+    """Return one side of a relation as numbers."""
+    value = values["="] if text == "=" else evaluate(text, values)
+    return value.rows if isinstance(value, Vector) else np.asarray(value, dtype=np.float64)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -94,7 +114,15 @@ def test_the_formula_on_the_page_is_the_one_that_the_code_evaluates(label: str, 
     assert agrees(label, latex(label), setting)
 
 
-@pytest.mark.parametrize("label", sorted(SHOWN.keys() - {"critical-below-pole"}))  # which holds with room
+def seen(label: str, text: str) -> bool:
+    """Return whether a text that is not the page's is found to be wrong, or cannot be read at all."""
+    try:
+        return not all(agrees(label, text, setting) for setting in SETTINGS)
+    except (ArithmeticError, LatexError, LookupError, ValueError):
+        return True
+
+
+@pytest.mark.parametrize("label", SHOWN)
 def test_a_number_or_a_letter_that_is_changed_on_the_page_is_seen(label: str) -> None:
     text = latex(label)
     others = [
@@ -102,13 +130,11 @@ def test_a_number_or_a_letter_that_is_changed_on_the_page_is_seen(label: str) ->
         for what, instead in ((r"[1-9]", "7"), (r"\\(mu|alpha|eta)(?!_)", r"\sigma"), (r"\\le", r"\ge"))
         for place in re.finditer(what, text)
     ]
-    assert not all(agrees(label, other, SETTINGS[0]) for other in others)
+    assert any(seen(label, other) for other in others)
 
 
-def test_half_of_the_equations_are_read_off_their_pages() -> None:
-    assert SHOWN.keys() <= set(labels())
-    assert SHOWN.keys() >= SHARP
-    assert len(SHOWN) >= 0.45 * len(labels())
+def test_every_equation_is_read_off_its_page() -> None:
+    assert SHOWN.keys() == set(labels())
 
 
 def test_each_rendered_equation_links_to_the_source_of_its_test(site: Path) -> None:
@@ -126,7 +152,6 @@ def test_one_page_lists_every_equation_with_its_test_and_prints_none(site: Path)
     items = [item.text for item in page.select("article li")]
     for label in labels():
         (item,) = [text for text in items if f"test_{label.replace('-', '_')} " in f"{text} "]
-        assert ("read off the page" in item) == (label in SHOWN)
     assert "assert" not in page.text
 
 

@@ -40,25 +40,31 @@ class Vector:
         rows: Shape (outcomes, d), or (d,) for one that is the same in all.
     """
 
-    def __init__(self, rows: Any) -> None:
+    __array_ufunc__ = None  # or numpy would multiply row by row
+
+    def __init__(self, rows: Any) -> None:  # noqa: D107
         self.rows = np.atleast_2d(np.asarray(rows, dtype=np.float64))
 
     def __add__(self, other: "Vector") -> "Vector":
+        """Return the sum."""
         return Vector(self.rows + other.rows)
 
     def __sub__(self, other: "Vector") -> "Vector":
+        """Return the difference."""
         return Vector(self.rows - other.rows)
 
     def __neg__(self) -> "Vector":
+        """Return the vector that points the other way."""
         return Vector(-self.rows)
 
     def __mul__(self, scale: Any) -> "Vector":
+        """Return a multiple, another one in each outcome if there are several."""
         return Vector(self.rows * np.asarray(scale, dtype=np.float64).reshape(-1, 1))
 
     __rmul__ = __mul__
-    __array_ufunc__ = None  # or numpy would multiply row by row
 
     def __truediv__(self, scale: Any) -> "Vector":
+        """Return a fraction."""
         return self * (1 / np.asarray(scale))
 
     def dot(self, other: "Vector") -> Any:
@@ -111,7 +117,9 @@ def relations(latex: str) -> list[Relation]:
                 statements.append(piece)
     found = []
     for statement in statements:
-        said = statement[1:-1] if statement[0] == "(" and _RELATION.search(statement) and _whole(statement) else statement
+        said = (
+            statement[1:-1] if statement[0] == "(" and _RELATION.search(statement) and _whole(statement) else statement
+        )
         sides, signs = _cut(said, _SIGN), _signs(said)
         if not signs:
             found.append(Relation(left="=", sign="=", right=said))
@@ -153,8 +161,8 @@ def _open(statements: Sequence[str]) -> bool:
 
 
 def _whole(text: str) -> bool:
-    """Return whether the bracket that opens a text closes at its end."""
-    return text[-1] == ")" and 0 not in _depths(text)[1:-1]
+    """Return whether a text is one bracket."""
+    return text[0] == "(" and text[-1] == ")" and 0 not in _depths(text)[1:-1]
 
 
 def evaluate(latex: str, values: Values) -> Any:
@@ -168,7 +176,7 @@ def evaluate(latex: str, values: Values) -> Any:
         raise LatexError(f"{latex!r} holds something else than names, numbers and signs")
     try:
         value = reader.total()
-    except TypeError as error:
+    except (AttributeError, TypeError) as error:
         raise LatexError(f"{latex!r} does something with a function or a vector that one cannot: {error}") from error
     if reader.tokens:
         raise LatexError(f"{latex!r} goes on with {reader.tokens[0]!r}")
@@ -201,10 +209,10 @@ class _Reader:
 
     def product(self) -> Any:
         value = self.power()
-        while (token := self.peek()) and token not in _STOP and not _RELATION.fullmatch(token):
-            if self.bars and token == self.bars[-1]:
+        while (sign := self.peek()) and sign not in _STOP and not _RELATION.fullmatch(sign):
+            if self.bars and sign == self.bars[-1]:
                 break
-            if token == "/":
+            if sign == "/":
                 self.take()
                 value = value / self.power()
             else:
@@ -339,8 +347,8 @@ class _Reader:
         over = self.values[name]
         if isinstance(over, Between):
             at = self.body({name: (over.low + over.high) / 2})
-            bounds = (over.low, over.high)
-            found = minimize_scalar(lambda x: float(at({name: x})), bounds=bounds, method="bounded", options={"xatol": 1e-12})
+            within = {"bounds": (over.low, over.high), "options": {"xatol": 1e-12}}
+            found = minimize_scalar(lambda x: float(at({name: x})), method="bounded", **within)
             return float(found.fun)
         at = self.body({name: over})
         return float(minimize(lambda x: at({name: Vector(x)}).item(), over.rows[0], tol=1e-12).fun)
@@ -371,6 +379,23 @@ class _Reader:
     # --- names
 
     def named(self, name: str) -> Any:
+        value = self.known(self.name(name))
+        if self.peek() == "'":
+            self.take()
+            value = _derivative(value)
+        if not callable(value):
+            return value
+        exponent = None
+        if self.peek() == "^":  # s^2(x) is s(x)^2
+            self.take()
+            exponent = self.argument()
+        if self.peek() != "(":
+            return value
+        found = value(*self.arguments())
+        return found if exponent is None else found**exponent
+
+    def name(self, name: str) -> str:
+        """Return a name with all that belongs to it."""
         if name in {r"\nabla", r"\bar", r"\hat"} or (name == "d" and f"d {self.peek()}" in self.values):
             name += " " + self.take()
         if self.peek() == "_":
@@ -379,26 +404,14 @@ class _Reader:
         if self.peek() == "^" and self.tokens[1:2] == ["*"]:
             del self.tokens[:2]
             name += "^*"
-        prime = self.peek() == "'"
-        if prime:
-            self.take()
-        value = math.e if name == "e" and name not in self.values else self.values.get(name)
-        if value is None:
+        return name
+
+    def known(self, name: str) -> Any:
+        """Return what a name stands for."""
+        if name not in self.values and name != "e":
             raise LatexError(f"{name!r} has no value")
-        if isinstance(value, Of):
-            value = value.compute(self.values)
-        if prime:
-            value = _derivative(value)
-        if not callable(value):
-            return value
-        exponent = 1.0
-        if self.peek() == "^":  # s^2(x) is s(x)^2
-            self.take()
-            exponent = self.argument()
-        if self.peek() != "(":
-            return value
-        found = value(*self.arguments())
-        return found if exponent == 1 else found**exponent
+        value = self.values.get(name, math.e)
+        return value.compute(self.values) if isinstance(value, Of) else value
 
     def raw(self) -> str:
         """Return a subscript as it is written."""

@@ -27,6 +27,8 @@ from tests.latex import Between, Of, Vector
 
 Names = dict[str, Any]
 EVEN = np.sqrt(3) * np.array([[1, 0], [0, 1], [1, 0], [0, 1]])  # with all curvatures 3 / 2
+UNEVEN = np.array([[1, 0.5], [0, 1], [2, 0], [0.3, -1]])
+HEIGHT = 0.3  # of the least value of a function, which is not 0
 ANSWERS = np.array([1.0, -2.0, 4.0, 0.5])
 ELSEWHERE = np.array([0.7, -1.9])
 
@@ -71,7 +73,7 @@ def regression(
     curvatures = np.linalg.eigvalsh(hessian)
 
     def loss(x: Vector) -> Array:
-        return np.asarray(((x.rows @ inputs.T - targets) ** 2).mean(axis=1) / 2)
+        return np.asarray(HEIGHT + ((x.rows @ inputs.T - targets) ** 2).mean(axis=1) / 2)
 
     def slope(x: Vector) -> Vector:
         return Vector((x.rows - best) @ hessian)
@@ -116,22 +118,23 @@ def at_the_minimum(**other: Any) -> Names:
     return regression(np.linalg.lstsq(EVEN, ANSWERS, rcond=None)[0], **other)
 
 
-def orthogonal(*, best: bool = False) -> Names:
-    """Return the names of an update of two orthogonal examples without noise at the minimum, at 1 / L_M if asked."""
-    size, largest = 3, 2.5
-    mean = largest / 2 + (largest - largest / 2) / size
-    at = {"inputs": math.sqrt(largest) * np.eye(2), "targets": np.zeros(2)}
-    known = regression(size=size, rate=1 / mean if best else 0.4, **at)
+def interpolated(inputs: Array) -> Names:
+    """Return the names of an update of examples without noise at the minimum, at the step size 1 / L_M."""
+    size, largest = 3, float((inputs**2).sum(axis=1).max())
+    smooth = float(np.linalg.eigvalsh(inputs.T @ inputs / len(inputs))[-1])
+    mean = smooth + (largest - smooth) / size
+    known = regression(inputs=inputs, targets=inputs @ np.array([0.8, 1.1]), size=size, rate=1 / mean)
     return known | {"L_M": mean, r"L_{\max}": largest}
 
 
 def of_toy(toy: Toy) -> Names:
-    """Return what a function of the margins is called on the pages."""
+    """Return what a function of the margins is called on the pages; moved, so that its minimum is not at 0."""
+    best = Vector(np.full_like(toy.start, 0.4))
     return {
-        "f": lambda x: toy.value(x.rows),
-        r"\nabla f": lambda x: Vector(toy.gradient(x.rows)),
-        "f^*": 0.0,
-        "x^*": Vector(np.zeros_like(toy.start)),
+        "f": lambda x: HEIGHT + toy.value((x - best).rows),
+        r"\nabla f": lambda x: Vector(toy.gradient((x - best).rows)),
+        "f^*": HEIGHT,
+        "x^*": best,
     }
 
 
@@ -139,17 +142,20 @@ def far_out(c: Constants, rate: float) -> Names:
     """Return the names of an update on Huber's gentle slope, with noise that takes two values."""
     slope = c.smoothness * c.distance / 1000
     toy = huber(c, slope)
-    x = Vector(toy.start)
+    known = of_toy(toy)
+    x = known["x^*"] + Vector(toy.start)
     noise = Vector([[slope], [-slope]])
     after = x - (Vector([slope]) + noise) * rate
-    return of_toy(toy) | {"x": x, "x_t": x, "x_{t+1}": after, r"\sigma": slope, "M": 1.0, r"\eta": rate, "within": 0.002}
+    return known | {"x": x, "x_t": x, "x_{t+1}": after, r"\sigma": slope, "M": 1.0, r"\eta": rate, "within": 0.002}
 
 
 def quiet_slope(c: Constants, rate: float, updates: int = 7) -> Names:
     """Return the names of a run without noise on the slope that ends where the wall begins."""
     toy = huber(c, c.distance / (rate * updates + 1 / c.smoothness))
     _, mean = toy.iterates(updates, rate, math.inf)
-    return of_toy(toy) | {r"\bar x_N": Vector(mean[0]), "N": float(updates), "a": rate * updates + 1 / c.smoothness}
+    known = of_toy(toy)
+    quiet: Names = {"N": float(updates), "a": rate * updates + 1 / c.smoothness}
+    return known | quiet | {r"\bar x_N": known["x^*"] + Vector(mean[0]), "f": lambda x: known["f"](x) - HEIGHT}
 
 
 def lopsided(c: Constants, rate: float, size: float, ratio: float = 0.3) -> Names:
@@ -205,11 +211,11 @@ def chain(condition: float = 1.02, updates: int = 1, coordinates: int = 400) -> 
     reached[:updates] = np.linalg.solve(hessian[:updates, :updates], pull[:updates])
 
     def height(x: Vector) -> float:
-        return float((x.rows[0] - best) @ hessian @ (x.rows[0] - best)) / 2
+        return HEIGHT + float((x.rows[0] - best) @ hessian @ (x.rows[0] - best)) / 2
 
     return {
         "f": height,
-        "f^*": 0.0,
+        "f^*": HEIGHT,
         "x_k": Vector(reached),
         "k": float(updates),
         "L": condition * mu,
@@ -240,7 +246,7 @@ def estimated(told: float = 400.0) -> Names:
     joint = prior * np.exp(-told / 2 * (seen[:, None] - grid) ** 2)
     guess = (joint @ grid) / joint.sum(axis=1)
     names: Names = {r"\hat x": np.repeat(guess, len(grid)), "x^*": np.tile(grid, len(seen)), "weights": joint.ravel()}
-    return cosine(1.0) | names | {"k": told, r"\mu": 1.0, r"\sigma": 1.0, "within": 0.01}
+    return cosine(1.0) | names | {"k": told * 9 / 4, r"\mu": 2.0, r"\sigma": 3.0, "within": 0.01}
 
 
 def run_certified(c: Constants, size_over_pole: float = 1.02, rate: float = 0.1) -> Names:
@@ -249,7 +255,8 @@ def run_certified(c: Constants, size_over_pole: float = 1.02, rate: float = 0.1)
     theorem = LastIterate(constants=toy.constants)
     size = size_over_pole * theorem.pole(rate)
     x, _ = toy.iterates(math.ceil(theorem.updates(size, rate)), rate, size)
-    return of_toy(toy) | {"x_N": Vector(x), "k": 1.2, r"\varepsilon": toy.constants.gap}
+    known = of_toy(toy)
+    return known | {"x_N": known["x^*"] + Vector(x), "k": 1.2, r"\varepsilon": toy.constants.gap}
 
 
 def passage() -> Names:

@@ -3,7 +3,11 @@
 `WORDS` names what is no expression in numbers; `SHOWN` says for each equation where its values come from.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 
 from tests.bound import drawn, shown
 from tests.bound.drawn import Names
@@ -19,6 +23,7 @@ WORDS = {
 }
 """Left sides that are no expressions in numbers, and the names under which their values are given."""
 
+ORTHOGONAL = math.sqrt(2.5) * np.eye(2)
 Said = Callable[[Setting], Names | list[Names]]
 
 SHOWN: dict[str, Said] = {
@@ -50,8 +55,8 @@ SHOWN: dict[str, Said] = {
     "last-small-step": shown.last_small_step,
     "best-limits": shown.best_limits,
     "best-last": shown.best_last,
-    "expected-smoothness": lambda _: drawn.orthogonal(),
-    "interpolation-step": lambda _: drawn.orthogonal(best=True),
+    "expected-smoothness": lambda _: drawn.interpolated(ORTHOGONAL),
+    "interpolation-step": lambda _: drawn.interpolated(ORTHOGONAL),
     "weighted-step": lambda s: drawn.at_the_minimum() if s.first else drawn.regression(rate=0.001) | {"within": 0.005},
     "weights": shown.weights,
     "rest-balance": lambda s: drawn.bowl_at_rest(s.constants, s.rate, s.size),
@@ -75,7 +80,7 @@ SHOWN: dict[str, Said] = {
     "last-floor": shown.last_floor,
     "last": shown.last,
     "last-count": shown.last_count,
-    "last-law": shown.last_count,
+    "last-law": shown.last_law,
     "last-exact": shown.last_exact,
     "harmonic-noise": shown.plain,
     "harmonic-averaged": shown.harmonic_averaged,
@@ -118,6 +123,8 @@ SHOWN: dict[str, Said] = {
 """For each equation what its names stand for; a list where they stand for something else in each of its relations."""
 
 ROOM = {
+    "any-method-updates",
+    "best-between",
     "best-last",
     "contraction",
     "curve-capped",
@@ -127,4 +134,52 @@ ROOM = {
     "passage",
     "spectrum-best",
 }
-"""Those with an inequality that is an equality nowhere, or not where all of their others can be seen."""
+"""Those with an inequality that is an equality nowhere, or not where all of its terms can be seen."""
+
+
+def _uneven(_: Setting) -> Names:
+    return drawn.regression(inputs=drawn.UNEVEN)
+
+
+def _less(label: str, name: str, factor: float) -> Callable[[Setting], Names]:
+    """Return the names of an equation, one of them smaller or larger."""
+
+    def names(s: Setting) -> Names:
+        known = SHOWN[label](s)
+        assert isinstance(known, dict)
+        value = known[name]
+        return known | {name: (lambda size: factor * value(size)) if callable(value) else factor * value}
+
+    return names
+
+
+LOOSE: dict[str, Callable[[Setting], Names]] = {
+    "smooth": _uneven,
+    "convex": _uneven,
+    "pl": _uneven,
+    "strongly-convex": _uneven,
+    "expand": _uneven,
+    "descent": _uneven,
+    "one-step": _uneven,
+    "averaged-step": _uneven,
+    "weighted-step": _uneven,
+    "cocoercive": _uneven,
+    "bounded-noise": _less("bounded-noise", r"\sigma", 2),
+    "batch-noise": _less("batch-noise", r"\sigma", 2),
+    "expected-smoothness": lambda _: drawn.interpolated(drawn.UNEVEN),
+    "interpolation-step": lambda _: drawn.interpolated(drawn.UNEVEN),
+    "last-step": _less("last-step", r"\Delta_{t+1}", 0.9),
+    "averaged": _less("averaged", r"\gap", 0.9),
+    "weighted": _less("weighted", r"\gap", 0.9),
+    "last": _less("last", r"\gap", 0.9),
+    "rest": _less("rest", r"\gap", 0.9),
+    "any-method": lambda s: _less("any-method", "N", 1.1)(s) | {"M": s.size},
+    "spectrum-count": lambda s: shown.one_spectrum(replace(s.constants, gap=s.constants.start / 1.5), s.rate),
+    "examples-needed": _less("examples-needed", "N", 1.1),
+    "examples-needed-average": _less("examples-needed-average", "N", 1.1),
+    "needed-law": _less("needed-law", "N", 1.1),
+    "updates-needed": _less("updates-needed", "N", 1.1),
+    "step-needed": _less("step-needed", r"\eta", 0.9),
+    "critical-below-pole": shown.critical_last,
+}
+"""Where the two sides of an inequality are equal above: a case in which they are not, which shows its direction."""

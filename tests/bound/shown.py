@@ -98,6 +98,11 @@ def last_exact(s: Setting) -> Names:
     return {"c": LastIterate(constants=alike).contraction(s.rate), "h": s.constants.smoothness}
 
 
+def last_law(s: Setting) -> Names:
+    pole = LastIterate(constants=s.constants).pole(s.rate)
+    return last_count(s) | {"M": 30 * pole, "within": 0.002}  # where the next order is less
+
+
 def contraction(s: Setting) -> Names:
     theorem = LastIterate(constants=s.constants)
     return {"c": theorem.contraction(1 / s.constants.smoothness)}
@@ -118,9 +123,9 @@ def harmonic_form(s: Setting) -> Names:
 
 
 def best_rate(s: Setting) -> Names:
-    c = s.constants
-    size = c.noise_variance / (c.smoothness * c.gap)  # m = 1
-    return {"m": 1.0, "x": AveragedIterate(constants=c).best(size)[0] * c.smoothness}
+    c, m = s.constants, 1.0 if s.first else 3.0
+    size = m * c.noise_variance / (c.smoothness * c.gap)
+    return {"m": m, "x": AveragedIterate(constants=c).best(size)[0] * c.smoothness}
 
 
 def best_between(s: Setting) -> list[Names]:
@@ -133,9 +138,9 @@ def best_between(s: Setting) -> list[Names]:
 def interpolation(s: Setting) -> Names:
     c = s.constants
     law = bounds.interpolation(
-        smoothness=c.smoothness, largest_smoothness=3 * c.smoothness, curvature=c.curvature, distance=1, gap=c.gap
+        smoothness=c.smoothness, largest_smoothness=3 * c.smoothness, curvature=c.curvature, distance=1.3, gap=c.gap
     )[1]
-    return _law(law) | {r"L_{\max}": 3 * c.smoothness, "D": 1.0}
+    return _law(law) | {r"L_{\max}": 3 * c.smoothness, "D": 1.3}
 
 
 def gaussian_step(s: Setting) -> Names:
@@ -169,7 +174,8 @@ def weighted_law(s: Setting) -> Names:
 
 
 def rest(s: Setting) -> Names:
-    return {r"\gap": floor_at_rest(s.constants, s.size, s.rate)}
+    rate = (0.4 if s.first else 1.6) / s.constants.smoothness
+    return {r"\gap": floor_at_rest(s.constants, s.size, rate), r"\eta": rate}
 
 
 def pl_floor(s: Setting) -> Names:
@@ -186,28 +192,30 @@ def pl_floor(s: Setting) -> Names:
 
 def spectrum_worst(s: Setting) -> Names:
     problems = Quadratics(constants=s.constants)
-    return {"=": problems.bound(77, s.size, s.rate), "N": 77.0, "F": problems.floor(s.size, s.rate)}
+    return {"=": problems.bound(2, s.size, s.rate), "N": 2.0, "F": problems.floor(s.size, s.rate)}
 
 
 def spectrum_count(s: Setting) -> list[Names]:
     """Return the names where all curvatures are alike, which reaches the lower side, then at 1 / L: the upper side."""
-
-    def names(c: Constants, rate: float) -> Names:
-        problems = Quadratics(constants=c)
-        size = 1.3 * problems.pole(rate)
-        return {
-            r"\mu": c.curvature,
-            r"\eta": rate,
-            "M": size,
-            "N": lambda size: problems.updates(size, rate),
-            "K": 1 / (-2 * math.log1p(-rate * c.curvature)),
-            "M_0": problems.pole(rate),
-            "r": problems.pole(rate) / size,
-        }
-
     c = s.constants
-    alike = names(replace(c, curvature=c.smoothness), 0.3 / c.smoothness)
-    return [alike, names(c, 1 / c.smoothness), alike]
+    alike = one_spectrum(replace(c, curvature=c.smoothness), 0.3 / c.smoothness)
+    return [alike, one_spectrum(c, 1 / c.smoothness), alike]
+
+
+def one_spectrum(c: Constants, rate: float) -> Names:
+    problems = Quadratics(constants=c)
+    size = 1.3 * problems.pole(rate)
+    return {
+        r"\mu": c.curvature,
+        r"\varepsilon": c.gap,
+        r"\Lambda": math.log(c.start / c.gap),
+        r"\eta": rate,
+        "M": size,
+        "N": lambda size: problems.updates(size, rate),
+        "K": 1 / (-2 * math.log1p(-rate * c.curvature)),
+        "M_0": problems.pole(rate),
+        "r": problems.pole(rate) / size,
+    }
 
 
 def spectrum_best(s: Setting) -> Names:
@@ -273,12 +281,13 @@ def curve_quadratic(s: Setting) -> Names:
 
 def curve_step(s: Setting) -> Names:
     toy = round_bowl(s.constants)
-    x, noise = toy.start[None], np.random.default_rng(0).standard_normal((1, len(toy.start)))
-    after = x - s.rate * toy.batch(x, s.size, np.random.default_rng(0))
-    return drawn.of_toy(toy) | {
+    known, x = drawn.of_toy(toy), Vector(toy.start)
+    noise = np.random.default_rng(0).standard_normal((1, len(toy.start)))
+    after = x - Vector(toy.batch(x.rows, s.size, np.random.default_rng(0))) * s.rate
+    return known | {
         r"\tau": s.rate / s.size,
-        "x_t": Vector(x),
-        "x_{t+1}": Vector(after),
+        "x_t": known["x^*"] + x,
+        "x_{t+1}": known["x^*"] + after,
         r"\Sigma": toy.constants.noise_variance / len(toy.start),
         r"\xi_t": Vector(noise),
     }
@@ -363,6 +372,10 @@ def critical(s: Setting) -> Names:
     return _counted(AveragedIterate(constants=s.constants), s)
 
 
+def critical_last(s: Setting) -> Names:
+    return _counted(LastIterate(constants=s.constants), s)
+
+
 def plain(_: Setting) -> Names:
     return {"a": 0.2 / (1 - 2e-4), r"\eta": 0.2, "L": 1e-3, "within": 1e-6}  # 1 / eta = L + 1 / a
 
@@ -423,6 +436,7 @@ def best_last(s: Setting) -> Names:
     theorem = LastIterate(constants=s.constants)
     most = theorem.best(s.size)[0]
     return {
+        "N^*": lambda size: theorem.best(size)[1],
         r"\eta": Between(most / 2, 1.01 * most),
         "K": Of(lambda names: 1 / -math.log1p(-theorem.contraction(names[r"\eta"]))),
         "M_0": Of(lambda names: theorem.pole(names[r"\eta"])),

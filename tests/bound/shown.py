@@ -173,6 +173,11 @@ def weighted_law(s: Setting) -> Names:
     return _harmonic(rate, law, s) | {r"\lambda": 0.3}
 
 
+def weighted_theorem(s: Setting) -> Names:
+    rate, law = WeightedAverage(constants=s.constants).harmonic()
+    return _harmonic(rate, law, s)
+
+
 def rest(s: Setting) -> Names:
     rate = (0.4 if s.first else 1.6) / s.constants.smoothness
     return {r"\gap": floor_at_rest(s.constants, s.size, rate), r"\eta": rate}

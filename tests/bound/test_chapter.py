@@ -10,8 +10,10 @@ import pytest
 
 from batchtime.theory.bounds import Constants
 from batchtime.theory.margins import CASE, MARGINS
+from tests.bound import shown
 from tests.bound.reading import LOOSE, ROOM, SHOWN, WORDS
 from tests.bound.shown import Setting
+from tests.bound.unread import KINDS, unread
 from tests.latex import LatexError, Relation, Vector, evaluate, relations
 from tests.pages import parsed
 
@@ -171,6 +173,37 @@ def test_every_equation_is_read_off_its_page() -> None:
     assert SHOWN.keys() == set(labels())
 
 
+def test_what_no_machine_reads_stands_inside_sentences_and_has_a_kind() -> None:
+    found = list(unread())
+    assert ("averaged.md", r"D = \| x_0 - x^* \|", KINDS[2][1]) in found
+    assert ("weighted.md", r"P \ge \eta s^2 / (2 M)", KINDS[3][1]) in found
+    assert {kind for _, _, kind in found} == {kind for _, kind in KINDS}
+    assert not any("$" in formula for _, formula, _ in found)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_reading_page_states_the_theorem_and_the_curve_that_are_proved(setting: Setting) -> None:
+    page = (CHAPTER.parent / "chapters" / "bound.md").read_text(encoding="utf-8")
+    law, curve = re.findall(r"^\$\$$\n(.*?)^\$\$$", page, flags=re.DOTALL | re.MULTILINE)
+    (step,) = re.findall(r"with \$(\\frac1\\eta = .*?)\$", page)
+    proved = setting.names() | shown.weighted_theorem(setting) | {"room": False}
+    stated = [*relations(law), *relations(step)]
+    assert len(stated) == 4
+    assert all(holds(relation, proved) for relation in stated)
+    assert not any(holds(relation, proved | {r"\mu": 1.01 * proved[r"\mu"]}) for relation in stated[1:3])
+    (relation,) = relations(curve)
+    assert holds(relation, setting.names() | shown.curve_law(setting) | {"room": False})
+
+
+def test_the_reading_page_has_800_words_and_one_figure(site: Path) -> None:
+    article = parsed(site / "chapters" / "bound.html").select_one("article")
+    assert article is not None
+    assert len(article.select("figure")) == 1
+    for formula in article.select(".math"):
+        formula.decompose()
+    assert len(article.get_text(" ").split()) <= 800
+
+
 def test_each_rendered_equation_links_to_the_source_of_its_test(site: Path) -> None:
     pages = [parsed(path) for path in (site / "bound").glob("*.html")]
     links = [(link, site / "bound") for page in pages for link in page.select("p.executed a")]
@@ -185,7 +218,8 @@ def test_one_page_lists_every_equation_with_its_test_and_prints_none(site: Path)
     page = parsed(site / "bound" / "executed.html")
     items = [item.text for item in page.select("article li")]
     for label in labels():
-        assert sum(f"test_{label.replace('-', '_')} " in f"{text} " for text in items) == 1
+        (item,) = [text for text in items if f"test_{label.replace('-', '_')} " in f"{text} "]
+        assert ("(with room)" in item) == (label in ROOM)
     assert "assert" not in page.text
 
 

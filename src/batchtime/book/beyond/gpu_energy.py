@@ -47,12 +47,13 @@ def measured(series: str) -> pd.DataFrame:
     grid = grid.rename(columns={"seconds": "update_seconds"}).sort_values(["power_limit", "batch_size"])
     grid["seconds"] = grid["updates"] * grid["update_seconds"]
     grid["joules"] = grid["seconds"] * grid["watts"]
-    grid["frontier"] = _frontier(grid["seconds"].to_numpy(dtype=float), grid["joules"].to_numpy(dtype=float))
+    grid["frontier"] = on_frontier(grid)
     return grid.reset_index(drop=True)
 
 
-def _frontier(seconds: Array, joules: Array) -> npt.NDArray[np.bool_]:
-    """Return which (K,) are beaten by no other in both."""
+def on_frontier(grid: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which rows of a frame with seconds and joules are beaten by no other in both."""
+    seconds, joules = (grid[name].to_numpy(dtype=float) for name in ("seconds", "joules"))
     beaten = (seconds[:, None] > seconds) & (joules[:, None] > joules)
     return np.asarray(~beaten.any(axis=1))
 

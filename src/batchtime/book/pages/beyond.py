@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from batchtime.book import plots
 from batchtime.book.beyond import gpu_energy, gpu_times, gpu_truth, universal
 from batchtime.book.beyond.gpu_energy import Prices
-from batchtime.laws.quantity import Array
+from batchtime.runs import published
 
 SOURCES = {
     "zeus": "Zeus (V100)",
@@ -171,7 +171,7 @@ def truth_by_workload(losses: pd.DataFrame) -> pd.DataFrame:
 
 def scatter_of_means() -> float:
     """Return the median standard error, over the mean, of the means of ImageNet in Zeus' answerable cases."""
-    rows = universal.published.all_means().query("reached == runs and runs > 1")
+    rows = published.all_means().query("reached == runs and runs > 1")
     rows = rows[rows["series"].isin(["zeus-imagenet-0.45", "zeus-imagenet-0.5"])]
     return float((rows["sd"] / rows["updates"] / np.sqrt(rows["runs"])).max())
 
@@ -225,20 +225,16 @@ def frontier(prices: Prices) -> tuple[Figure, pd.DataFrame]:
     sns.scatterplot(shown, x="seconds", y="kilojoules", hue="power_limit", palette=colours, s=20, legend=False, ax=axes)
     best = grid[grid["frontier"]].sort_values("seconds")
     axes.plot(best["seconds"], best["kilojoules"], color=plots.MEASURED, label="frontier, measured")
-    chosen = _beaten_by_none(guess["seconds"].to_numpy(dtype=float), guess["joules"].to_numpy(dtype=float))
+    chosen = gpu_energy.on_frontier(guess)
     path = grid[chosen].sort_values("seconds")
     axes.plot(path["seconds"], path["kilojoules"], "x--", color=plots.PREDICTED, label="frontier, predicted")
     for wanted, mark in (("seconds", "s"), ("joules", "D"), ("money", "v")):
-        row = grid.loc[grid[wanted].idxmin()]
+        row = grid.iloc[int(grid[wanted].argmin())]
         label = f"least {wanted}: {row['batch_size']:g}, {row['power_limit']:g} W"
         axes.plot(row["seconds"], row["kilojoules"], mark, markersize=9, mfc="none", color=plots.FITTED, label=label)
     axes.set(xlabel="seconds to the target", ylabel="kilojoules to the target")
     plots.legend(axes)
     return figure, grid.assign(predicted_frontier=chosen)
-
-
-def _beaten_by_none(seconds: Array, joules: Array) -> Array:
-    return ~((seconds[:, None] > seconds) & (joules[:, None] > joules)).any(axis=1)
 
 
 def optima(prices: Prices) -> pd.DataFrame:
@@ -287,15 +283,19 @@ def noise(traces: pd.DataFrame, ours: pd.DataFrame) -> tuple[Figure, pd.DataFram
 def fixed_time(runs: pd.DataFrame, devices: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Draw what five minutes reached at each batch size on two devices, and where the law puts the best one."""
     figure, panels = plots.panels(len(devices))
-    for axes, device in zip(panels, devices.itertuples(), strict=True):
-        part = runs[runs["device"] == device.device].sort_values("batch_tokens")
+    for axes, device in zip(panels, devices.to_dict("records"), strict=True):
+        part = runs[runs["device"] == device["device"]].sort_values("batch_tokens")
         axes.plot(part["batch_tokens"], part["bits_per_byte"], "o-", color=plots.MEASURED, label="measured")
         axes.axvspan(
-            device.predicted_low, device.predicted_high, color=plots.PREDICTED, alpha=0.25, label="best, by the law"
+            device["predicted_low"],
+            device["predicted_high"],
+            color=plots.PREDICTED,
+            alpha=0.25,
+            label="best, by the law",
         )
         plots.batch_size_axis(axes)
         axes.set(xlabel="tokens in a batch", ylabel="bits per byte")
-        axes.set_title(str(device.device), loc="left")
+        axes.set_title(str(device["device"]), loc="left")
         plots.legend(axes)
     return figure, runs
 

@@ -206,19 +206,18 @@ def _measurements(
 ) -> "tuple[str, Runs, Sequence[UpdateTiming] | None, tuple[str, ...]]":
     """Return the name of what is asked about, its runs and timings, and what is to be said of them."""
     from batchtime.fit.face import by_learning_rate
-    from batchtime.fit.measurements import timings_of
+    from batchtime.fit.measurements import observations_of, timings_of
     from batchtime.logs import sheets
     from batchtime.runs import published
 
     if options.source.startswith(published.PREFIX):
         series = options.source.removeprefix(published.PREFIX)
-        seconds = (
-            sheets.read_timings(options.timing, decimal=options.decimal)
-            if options.timing
-            else published.timings(series)
-        )
-        timings = as_counted(options, timings_of(seconds))
-        return options.source, by_learning_rate(published.runs(series)), timings, ()
+        means = observations_of(published.runs(series))
+        if options.timing:
+            table = sheets.read_timings(options.timing, decimal=options.decimal)
+            return options.source, means, as_counted(options, timings_of(table)), ()
+        seconds, notice = published.timings_of_one_device(series)
+        return options.source, means, as_counted(options, timings_of(seconds)), (notice,)
     measured = _own(options, [options.source, *options.timing], timed=True)
     if measured is not None:
         table = measured.timings
@@ -279,6 +278,7 @@ def _recommendations(
 ) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
     """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
     from batchtime.fit.advice import recommend
+    from batchtime.runs.published import PREFIX
 
     if options.pilot:
         from batchtime.plan.pilot import pilot, pilot_of
@@ -301,7 +301,7 @@ def _recommendations(
     allowed = "a second table, with columns batch_size,seconds, beside runs without time stamps"
     check(timings is not None, name="TIMING.csv", value=None, allowed=allowed)
     least = None
-    if not logs.is_own(options.source):
+    if not logs.is_own(options.source) and not options.source.startswith(PREFIX):
         chosen = changed(options, options.source)
         least = min(chosen.fitted) if chosen.left_out else None
     else:

@@ -313,6 +313,29 @@ class NoiseRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceRecord:
+    """What was advised for published series, in columns: one entry for each series, device and number of learners.
+
+    Args:
+        series: Names of the series.
+        device: That their updates were timed on.
+        learners: That shared each batch.
+        batch_size: Advised; None where advice was refused.
+        regret: How much longer than the best it may take, as a fraction (95 %); None where no law could be drawn.
+        reasons: Why it was refused; empty where it was not.
+        provenance: Where this comes from.
+    """
+
+    series: tuple[str, ...]
+    device: tuple[str, ...]
+    learners: tuple[int, ...]
+    batch_size: tuple[int | None, ...]
+    regret: tuple[float | None, ...]
+    reasons: tuple[str, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConstantsRecord:
     """Constants of a workload that were computed once, by name, and where they come from."""
 

@@ -20,6 +20,7 @@ from batchtime.errors import BatchtimeError, StoreError
 from batchtime.runs.locking import lock
 from batchtime.runs.provenance import CHECKOUT
 from batchtime.runs.records import (
+    AdviceRecord,
     ConstantsRecord,
     LearnersRecord,
     NoiseRecord,
@@ -30,7 +31,9 @@ from batchtime.runs.records import (
 )
 from batchtime.runs.spec import Device, Optimizer, Setting
 
-Record = RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord
+Record = (
+    RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord | AdviceRecord
+)
 _K = TypeVar("_K", bound=Record)
 _MARK = b',"crc32":"'
 
@@ -110,6 +113,19 @@ class Store:
     def noise_file(self, name: str) -> Path:
         """Return the file that the gradient noise of this workload is written to."""
         return self._target() / "noise" / f"{name}.jsonl"
+
+    def advice_file(self, name: str) -> Path:
+        """Return the file that advice for published series is written to."""
+        return self._target() / "advice" / f"{name}.jsonl"
+
+    def advice(self, name: str) -> list[AdviceRecord]:
+        """Return the advice for published series, in the order in which it was recorded; while `recording`, that alone.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        tops = self._sources()[:1] if self.recording else self._sources()
+        return [r for top in tops for r in _read(top / "advice" / f"{name}.jsonl", AdviceRecord)]
 
     def timed_runs(self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu") -> list[TimedRun]:
         """Return the timed runs of a sweep's setting: the published ones, or this machine's `own`.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from batchtime.runs.store import Store as Store
     from batchtime.train.sweep import sweep as sweep
     from batchtime.train.timing import time_updates as time_updates
+    from batchtime.train.watch import watch as watch
     from batchtime.train.workloads import Task as Task
 
 _ROOMS = {
@@ -51,6 +52,7 @@ _ROOMS = {
     ".logs.read": ("read_logs",),
     ".logs.sheets": ("read_runs", "read_timings"),
     ".runs": ("published",),
+    ".train.watch": ("watch",),
     # With the extra `train`:
     ".plan.pilot": ("pilot",),
     ".runs.catalogue": ("experiment",),

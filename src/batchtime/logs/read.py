@@ -87,7 +87,7 @@ def read_logs(
         examples=examples,
         batches_per_update=batches_per_update,
     )
-    goals = _goals(at_most, at_least, hold)
+    goals = goals_of(at_most, at_least, hold)
     wanted = Wanted(metric=metric, line=(line,) if isinstance(line, str) else tuple(line))
     chosen = [paths] if isinstance(paths, str | Path) else list(paths)
     notices: Counter[str] = Counter()
@@ -127,9 +127,14 @@ def read_logs(
     )
 
 
-def _goals(
+def goals_of(
     at_most: float | Sequence[float] | None, at_least: float | Sequence[float] | None, hold: int
 ) -> tuple[Goal, ...]:
+    """Return the targets that are meant.
+
+    Raises:
+        ParameterError: If not one of the two is given, or what is given is no target.
+    """
     check(
         (at_most is None) != (at_least is None),
         name="--at-most, --at-least",
@@ -138,9 +143,10 @@ def _goals(
     )
     check(hold >= 1, name="--hold", value=hold, allowed="a whole number of evaluations, at least 1")
     given = at_least if at_most is None else at_most
-    values = [given] if isinstance(given, int | float) else list(given or ())
+    values = [given] if isinstance(given, int | float | str) else list(given or ())
     for value in values:
-        check(math.isfinite(value), name="target", value=value, allowed="a finite number, in the metric's unit")
+        number = isinstance(value, int | float) and math.isfinite(value)
+        check(number, name="target", value=value, allowed="a finite number, in the metric's unit")
     return tuple(Goal(value=float(value), at_most=at_most is not None, hold=hold) for value in dict.fromkeys(values))
 
 

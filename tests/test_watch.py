@@ -144,7 +144,8 @@ def test_without_a_folder_nothing_is_written_and_the_target_is_told_all_the_same
 
 
 KILLED = """
-import itertools, sys, batchtime as bt
+import itertools, signal, sys, batchtime as bt
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process may have been told to ignore it
 with bt.watch(batch_size=64, metric="val_acc", at_least=0.9, out=sys.argv[1], seed=0) as run:
     for number in itertools.count(1):
         run.update(10)

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from batchtime.runs.spec import Target as Target
     from batchtime.runs.store import Store as Store
     from batchtime.train.sweep import sweep as sweep
+    from batchtime.train.task import Task as Task
     from batchtime.train.timing import time_updates as time_updates
     from batchtime.train.watch import watch as watch
-    from batchtime.train.workloads import Task as Task
 
 _ROOMS = {
     "": ("fit",),
@@ -59,8 +59,8 @@ _ROOMS = {
     ".runs.spec": ("Optimizer", "Target"),
     ".runs.store": ("Store",),
     ".train.sweep": ("sweep",),
+    ".train.task": ("Task",),
     ".train.timing": ("time_updates",),
-    ".train.workloads": ("Task",),
 }
 _HOMES = {name: f"batchtime{room}" for room, names in _ROOMS.items() for name in names}
 

@@ -104,7 +104,7 @@ def _sweep(options: argparse.Namespace) -> Result:
     if options.device == "cuda" and options.workers is None:
         options.workers = 1  # here; on a cluster a worker takes as many runs as it offers slots
     store = store_of(options)
-    chosen = [changed(options, name) for name in (store.published() if options.all else [options.name])]
+    chosen = [changed(options, name) for name in (_published(store) if options.all else [options.name])]
     if options.all:  # what is sealed until it is predicted is asked for by name
         chosen = [one for one in chosen if set(one.fitted + one.left_out) or not one.sealed_until_predicted]
     chosen = [one.part(sealed=options.sealed) for one in chosen]
@@ -121,6 +121,12 @@ def _sweep(options: argparse.Namespace) -> Result:
     return {one.name: found for one, (found, _) in zip(chosen, results, strict=True)}, "\n".join(
         text for _, text in results
     )
+
+
+def _published(store: "Store") -> list[str]:
+    from batchtime.runs.catalogue import EXPERIMENTS
+
+    return [name for name in store.published() if name in EXPERIMENTS]
 
 
 def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
@@ -164,7 +170,7 @@ def _sweep_one(
         device=options.device,
         progress=bar(f"sweep {chosen.name}"),
     )
-    outcomes = [record.outcome.status for record in records]
+    outcomes = [record.ending for record in records]
     counts = {status: outcomes.count(status) for status in ("reached", "censored", "diverged")}
     cost = total_cost(records)
     found = {

@@ -12,7 +12,8 @@ from batchtime.runs.provenance import provenance
 from batchtime.runs.records import Progress, TimingRecord, unwatched
 from batchtime.runs.spec import Workload
 from batchtime.train.loop import Trainer
-from batchtime.train.workloads import Task, build
+from batchtime.train.task import Task
+from batchtime.train.workloads import build
 
 _WARM_UP = 5
 

@@ -156,15 +156,13 @@ with bt.watch(batch_size=64, metric="val_acc", at_least=0.9, out=sys.argv[1], se
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_process_loses_no_evaluation(tmp_path: Path, number: signal.Signals) -> None:
-    train_on = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert train_on.stdout is not None
-    for _ in range(20):
-        train_on.stdout.readline()
-    train_on.send_signal(number)
-    told = 20 + len(train_on.stdout.readlines())
-    train_on.wait(timeout=60)
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as train_on:
+        assert train_on.stdout is not None
+        for _ in range(20):
+            train_on.stdout.readline()
+        train_on.send_signal(number)
+        told = 20 + len(train_on.stdout.readlines())
     assert (tmp_path / "runs.csv").exists()
     kept = bt.read_logs(tmp_path / "logs", metric="val_acc", at_least=0.9).evaluations
     assert len(kept) >= told

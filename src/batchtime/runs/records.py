@@ -119,6 +119,7 @@ class RunRecord:
     """One finished run: its spec (setting, batch size, seed), what came of it, what it cost, where it comes from.
 
     `reports` are numbers taken once, of the model that reached the target (a translation's BLEU score).
+    `block_seconds` are mean wall seconds of an update in blocks, where the log of a command tells them.
     """
 
     setting: Setting
@@ -129,6 +130,7 @@ class RunRecord:
     cost: Cost
     provenance: Provenance
     reports: Mapping[str, float] = field(default_factory=dict)
+    block_seconds: tuple[float, ...] = ()
 
     @property
     def spec(self) -> RunSpec:
@@ -372,3 +374,15 @@ def unwatched(done: int, total: int) -> None:
 def total_cost(records: Sequence[RunRecord]) -> Cost:
     """Return what one or more runs cost together."""
     return reduce(add, (record.cost for record in records))
+
+
+def timings_of_runs(records: Sequence[RunRecord]) -> list[UpdateTiming]:
+    """Return the durations of updates that runs of a command tell themselves, by batch size."""
+    blocks: dict[int, tuple[float, ...]] = {}
+    for record in records:
+        if record.block_seconds:
+            blocks[record.batch_size] = (*blocks.get(record.batch_size, ()), *record.block_seconds)
+    return [
+        UpdateTiming(batch_size=size, wall_seconds=seconds, cpu_seconds=seconds)
+        for size, seconds in sorted(blocks.items())
+    ]

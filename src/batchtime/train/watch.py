@@ -105,9 +105,11 @@ class Watch:
         self._metric, self._goal, self._out = metric, goal, out
         self._updates, self._held, self._reached = done, 0, False
         target = {"metric": metric, "at_most" if goal.at_most else "at_least": goal.value, "hold": goal.hold}
-        self._file = None if out is None else _opened(out / LOGS, settings, target, goes_on=done > 0)
-        self._waiting: list[dict[str, object]] = [{k: v for k, v in settings.items() if v is not None} | target]
-        self._keep, self._evaluated, self._warned = done > 0, False, False
+        self._file = None if out is None else _opened(out / LOGS, settings, target)
+        self._waiting = [json.dumps({k: v for k, v in settings.items() if v is not None} | target)]
+        if self._file is not None and done > 0:
+            self._waiting = _lines_until(done, Path(self._file.name)) or self._waiting
+        self._begun, self._evaluated, self._tells, self._warned = False, False, False, False
         self._written, self._cost = -math.inf, 0.0
         self._start = self._now = perf_counter()
         self._line()
@@ -156,6 +158,7 @@ class Watch:
         self._held = self._held + 1 if self._goal.met_at(np.array(number)) else 0
         self._reached = self._reached or self._held >= self._goal.hold
         self._evaluated = True
+        self._tells = self._tells or self._reached or (self._held == 0 and self._updates > 0)
         self.pause()
         self._line(**{self._metric: number if math.isfinite(number) else None})
         self._save(tables=self._now - self._written > _SHARE * self._cost)
@@ -165,14 +168,16 @@ class Watch:
         """End the run and write the tables; leaving the `with` block does it."""
         if self._file is None:
             return
-        if self._told < self._updates:
-            self._line()
-        if self._evaluated:
-            self._save(tables=True)
-        elif os.fstat(self._file.fileno()).st_size == 0:
-            Path(self._file.name).unlink()  # nothing was evaluated, and nothing stood here before
-        self._file.close()
-        self._file = None
+        try:
+            if self._told < self._updates:
+                self._line()
+            if self._evaluated:
+                self._save(tables=True)
+            elif os.fstat(self._file.fileno()).st_size == 0:
+                Path(self._file.name).unlink()  # nothing was evaluated, and nothing stood here before
+        finally:
+            self._file.close()
+            self._file = None
 
     def __enter__(self) -> Self:
         """Return the run."""
@@ -186,7 +191,8 @@ class Watch:
 
     def _line(self, **evaluated: float | None) -> None:
         """Add a line: training has come so far; or an evaluation has ended."""
-        self._waiting.append({"step": self._updates, "time": round(self._now - self._start, 6), **evaluated})
+        line = {"step": self._updates, "time": round(self._now - self._start, 6), **evaluated}
+        self._waiting.append(json.dumps(line))
         self._told, self._stamped = self._updates, self._now
 
     def _save(self, *, tables: bool) -> None:
@@ -194,13 +200,13 @@ class Watch:
         if self._file is None or self._out is None:
             return
         try:
-            if not self._keep:
+            if not self._begun:
                 self._file.truncate(0)
-                self._keep = True
-            self._file.write("".join(json.dumps(line) + "\n" for line in self._waiting))
+                self._begun = True
+            self._file.write("".join(line + "\n" for line in self._waiting))
             self._file.flush()
             self._waiting.clear()
-            if tables:
+            if tables and self._tells:
                 started = perf_counter()
                 _tabulate(self._out, self._metric, self._goal)
                 self._written = perf_counter()
@@ -285,7 +291,7 @@ class Watched:
             check(False, name="metric", value=self.metric, allowed=f"one of {', '.join(sorted(self._names))}")
 
 
-def _opened(folder: Path, settings: Mapping[str, object], target: Mapping[str, object], *, goes_on: bool) -> TextIO:
+def _opened(folder: Path, settings: Mapping[str, object], target: Mapping[str, object]) -> TextIO:
     """Return the log of a run, locked; see `watch` for what is refused."""
     size, rate, seed = settings.values()
     name = f"bs{size}" + ("" if rate is None else f"-lr{rate}") + ("" if seed is None else f"-seed{seed}")
@@ -307,10 +313,13 @@ def _opened(folder: Path, settings: Mapping[str, object], target: Mapping[str, o
         file.close()
         remedy = "give each run another seed, and out=None to all processes of a run but the first"
         raise LogError(f"another process is writing {path}; {remedy}") from None
-    if goes_on:
-        content = path.read_bytes()
-        file.truncate(content.rfind(b"\n") + 1)  # without a line that a power cut tore
     return file
+
+
+def _lines_until(done: int, log: Path) -> list[str]:
+    """Return the lines of a log that tell of no more than so many updates, without one that a power cut tore."""
+    lines = log.read_text(encoding="utf-8").split("\n")[:-1]
+    return [line for line in lines if json.loads(line).get("step", 0) <= done]
 
 
 def _check_target(log: Path, target: Mapping[str, object]) -> None:

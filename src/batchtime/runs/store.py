@@ -110,6 +110,10 @@ class Store:
         """Return the file that the gradient noise of this workload is written to."""
         return self._target() / "noise" / _file(name)
 
+    def commands_folder(self, name: str) -> Path:
+        """Return the folder in which each run of a training command has a folder of its own."""
+        return self._sources()[1].absolute() / "commands" / name
+
     def timed_runs(self, name: str, *, own: bool = False) -> list[TimedRun]:
         """Return the timed runs of a sweep's setting: the published ones, or this machine's `own`.
 

@@ -10,7 +10,7 @@ import string
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,14 +137,13 @@ def _source(words: tuple[str, ...]) -> Source:
     return Source(function=shlex.join(words), version=f"sha256:{digest.hexdigest()}", examples_sha256="")
 
 
-def run_command(spec: RunSpec, expected: Mapping[str, str], device: Device = "cpu", *, folder: Path) -> RunRecord:
+def run_command(spec: RunSpec, *, folder: Path, device: Device = "cpu") -> RunRecord:
     """Run a command to its target, its end or its time-out, and return what its log tells.
 
     Args:
         spec: The run.
-        expected: Versions that the result depends on; of these a command needs none.
-        device: As the sweep has it; a command chooses its own.
         folder: Where the run has a folder of its own, emptied before; what the command wrote stays there.
+        device: As the sweep has it; a command chooses its own.
 
     Raises:
         WorkloadError: If the command cannot be started, fails, or tells nothing of its metric; or if the files that it

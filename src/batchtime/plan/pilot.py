@@ -10,13 +10,14 @@ from batchtime.laws.scaling import FREE, Network
 from batchtime.plan.price import Estimate, estimate
 from batchtime.runs.catalogue import timed_batch_sizes
 from batchtime.runs.experiment import Experiment
-from batchtime.runs.records import Cost, Progress, RunRecord, TimingRecord, total_cost, unwatched
+from batchtime.runs.records import Cost, Progress, RunRecord, TimingRecord, timings_of_runs, total_cost, unwatched
 from batchtime.runs.store import Store
 from batchtime.train.sweep import complete, recorded
-from batchtime.train.timing import time_updates
 
 SEEDS = 3
 """Of a pilot, at each batch size."""
+TIMES = "those of updates: let the log of the command tell times, or give a table TIMING.csv beside its runs"
+"""What is said where the runs of a command tell no seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +45,11 @@ class Pilot:
 
 
 def pilot_of(chosen: Experiment) -> Experiment:
-    """Return the pilot of a sweep: its two ends and a middle, with three seeds."""
+    """Return the pilot of a sweep: its two ends and a middle, with three seeds, or those that a command takes."""
     sizes = sorted(chosen.sweep.batch_sizes)
     check(len(sizes) >= 3, name="batch_sizes", value=sizes, allowed="three or more: two ends and a middle")
-    return chosen.changed(batch_sizes=[sizes[0], sizes[len(sizes) // 2], sizes[-1]], seeds=SEEDS)
+    seeds = SEEDS if chosen.workload.command is None else chosen.sweep.seeds[:SEEDS]
+    return chosen.changed(batch_sizes=[sizes[0], sizes[len(sizes) // 2], sizes[-1]], seeds=seeds)
 
 
 def pilot(
@@ -89,7 +91,7 @@ def pilot(
     if tell_price is not None:
         tell_price(price)
     records = complete(workload.sweep, name=workload.name, store=store, workers=workers, progress=progress)
-    timing = time_updates(workload.sweep.setting, batch_sizes=timed_batch_sizes(workload), seconds=seconds)
+    timing = _timing(workload, records, seconds)
     timings = workload.relevant(timing.timings)
     if cpu_time:
         timings = [one.by_cpu for one in timings]
@@ -109,3 +111,14 @@ def pilot(
             for count in learners
         ],
     )
+
+
+def _timing(workload: Experiment, records: Sequence[RunRecord], seconds: float) -> TimingRecord:
+    """Return the durations of updates: measured now, or told by the runs themselves where a command makes them."""
+    if workload.workload.command is not None:
+        timings = timings_of_runs(records)
+        check(len(timings) > 0, name="seconds", value=None, allowed=TIMES)
+        return TimingRecord(workload=workload.name, timings=tuple(timings), provenance=records[-1].provenance)
+    from batchtime.train.timing import time_updates
+
+    return time_updates(workload.sweep.setting, batch_sizes=timed_batch_sizes(workload), seconds=seconds)

@@ -59,6 +59,13 @@ def unpaired():
 def nothing():
     return None
 
+def already():
+    return good(metrics={"accurate": lambda outputs, targets: (squares(outputs, targets) < 0.01).float()},
+                target=Target(metric="accurate", value=0.9))
+
+def frozen_step():
+    return good(step=lambda model, batch, optimizer: 1 / 0)
+
 def stops():
     raise ValueError("no such file")
 """
@@ -149,9 +156,11 @@ def test_a_worker_with_other_code_refuses_the_run(module: Path) -> None:
         ("mine:other_shape", "RuntimeError: mat1 and mat2"),
         ("mine:unpaired", "train has 3 inputs and 2 targets"),
         ("mine:nothing", "it returned NoneType"),
-        ("mine:stops", "ValueError: no such file"),
-        ("mine:absent", "AttributeError"),
-        ("absent_module:good", "ModuleNotFoundError.*PYTHONPATH"),
+        ("mine:absent", "mine has no function 'absent'; it has: squares, numbers, model, good"),
+        ("mine:squares", "mine:squares is to take nothing .*'outputs'"),
+        ("absent_module:good", "there is no module absent_module; .* PYTHONPATH"),
+        ("mine:already", "already below the target .*where accurate rises, say rises=True"),
+        ("mine:frozen_step", "a first try stopped .ZeroDivisionError: division by zero, in mine.py, line 48"),
         ("__main__:good", "put the function good into a module"),
     ],
 )

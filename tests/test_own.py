@@ -19,7 +19,7 @@ from batchtime.train.own import own_experiment
 from batchtime.train.sweep import complete, train
 from batchtime.train.workloads import build, own
 
-REGRESSION = "batchtime.train.samples:regression"
+REGRESSION = "batchtime.train.samples.regression:regression"
 MODULE = """
 import torch
 from torch import nn
@@ -160,7 +160,7 @@ def test_a_worker_with_other_code_refuses_the_run(module: Path) -> None:
         ("mine:squares", "mine:squares is to take nothing .*'outputs'"),
         ("absent_module:good", "there is no module absent_module; .* PYTHONPATH"),
         ("mine:already", "already below the target .*where accurate rises, say rises=True"),
-        ("mine:frozen_step", "a first try stopped .ZeroDivisionError: division by zero, in mine.py, line 48"),
+        ("mine:frozen_step", "a first try stopped .ZeroDivisionError: division by zero, in mine.py, line 45"),
         ("__main__:good", "put the function good into a module"),
     ],
 )
@@ -229,7 +229,7 @@ def test_a_data_set_that_cannot_become_tensors_is_refused(dataset: Pairs, reason
 
 
 def test_both_sample_workloads_can_be_trained() -> None:
-    for name in ("regression", "vision"):
-        chosen = own_experiment(f"batchtime.train.samples:{name}", batch_sizes=[64])
+    for name in ("regression", "digits"):
+        chosen = own_experiment(f"batchtime.train.samples.{name}:{name}", batch_sizes=[64])
         record = train(RunSpec(setting=replace(chosen.sweep.setting, max_updates=2), batch_size=64, seed=0))
         assert record.outcome.status == "censored"

@@ -315,16 +315,18 @@ def test_a_target_that_cannot_be_meant_is_refused(values: dict[str, Any], reason
 def test_a_run_whose_loss_stops_being_finite_has_diverged_although_its_error_has_not() -> None:
     wild = task(metrics={"error": lambda o, t: (squares(o, t) > 0.01).float(), "loss": squares})
     ended = run(wild, Target(metric="error", value=0.001))
-    assert ended.ending == "censored"
+    assert ended.ending == "reached"
     lost = Evaluations(updates=(1, 2), metrics={"error": (0.9, 0.9), "loss": (2.0, None)})
     outcome = Outcome(status="censored", lower=2, upper=None)
     assert replace(ended, evaluations=lost, outcome=outcome).ending == "diverged"
 
 
 def test_a_record_says_that_the_optimizer_is_the_tasks_own() -> None:
-    setting = own_experiment("batchtime.train.samples:regression").sweep.setting
-    assert setting.optimizer == Optimizer()
-    with pytest.raises(ParameterError, match="momentum = 0.9"):
+    plain = own_experiment("batchtime.train.samples.regression:regression").sweep.setting
+    assert plain.optimizer == Optimizer()
+    own = own_experiment("batchtime.train.samples.tabular:tabular").sweep.setting
+    assert own.optimizer == Optimizer(name="task")
+    with pytest.raises(ParameterError, match=r"momentum = 0\.9"):
         Optimizer(name="task", momentum=0.9)
 
 

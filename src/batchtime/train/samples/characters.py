@@ -33,7 +33,9 @@ class GPT(nn.Module):
         super().__init__()
         self.characters = nn.Embedding(len(ALPHABET), 64)
         self.places = nn.Parameter(0.02 * torch.randn(CONTEXT, 64))
-        layer = nn.TransformerEncoderLayer(64, 2, 256, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(
+            64, 2, 256, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
         self.layers = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(64), enable_nested_tensor=False)
         self.guess = nn.Linear(64, len(ALPHABET))
 

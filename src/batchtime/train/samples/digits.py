@@ -1,7 +1,7 @@
 """Handwritten digits for a vision transformer: a network of torchvision, and a torch data set read into memory."""
 
 import torch
-from sklearn import datasets
+from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
@@ -16,7 +16,7 @@ class Digits(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, indices: range) -> None:
         """Choose some of the 1,797."""
         self.indices = indices
-        self.images, self.labels = datasets.load_digits(return_X_y=True)
+        self.images, self.labels = load_digits(return_X_y=True)
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -47,7 +47,7 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(outputs, targets, reduction="none")
 
 
-def vision() -> Task:
+def digits() -> Task:
     """Return the digits for a vision transformer, to 20 % error."""
     return Task(
         model=transformer,

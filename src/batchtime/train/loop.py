@@ -204,7 +204,11 @@ class Trainer:
                         parameter.grad = gradient
                 return loss  # type: ignore[return-value]  # torch's optimizers hand it on as it is
 
-            optimizer.step(backward)
+            if self._task.optimizer is None:
+                backward()
+                optimizer.step()
+            else:
+                optimizer.step(backward)  # as some of torch's optimizers ask for it
         if self._schedule is not None:
             self._schedule.step()
 

@@ -15,7 +15,7 @@ from batchtime.runs.catalogue import experiment
 from batchtime.runs.store import Store
 from batchtime.train.own import own_experiment
 
-REGRESSION = "batchtime.train.samples:regression"
+REGRESSION = "batchtime.train.samples.regression:regression"
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -211,6 +211,27 @@ class Store:
             for path in [top / kind / _file(name)]
             if path.exists()
         )
+
+    def remember(self, name: str, flags: Mapping[str, object]) -> None:
+        """Keep with what flags a sweep of one's own was started last, beside this machine's own runs.
+
+        Raises:
+            StoreError: If they cannot be written.
+        """
+        path = self._sources()[1] / "flags" / _file(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(msgspec.json.encode(flags))
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror}; name another data folder") from error
+
+    def remembered(self, name: str) -> dict[str, str | int]:
+        """Return the flags that were kept; none where there are none, or where the file is no longer whole."""
+        path = self._sources()[1] / "flags" / _file(name)
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, str | int])
+        except (OSError, msgspec.DecodeError):
+            return {}
 
     def published(self) -> list[str]:
         """Return the names of the sweeps with published runs."""

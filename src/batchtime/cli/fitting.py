@@ -10,7 +10,9 @@ from batchtime.cli.common import (
     RefusedError,
     Result,
     Verb,
+    add_busy,
     add_changes,
+    as_counted,
     bar,
     changed,
     count,
@@ -47,6 +49,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
         "batch_size,seconds, or folders of logs",
     )
     add_changes(fit)
+    add_busy(fit)
     logs.add_options(fit)
 
     predict = verb(
@@ -69,6 +72,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     )
     predict.add_argument("--learning-rate", type=float, metavar="ETA", help="where the runs have several")
     predict.add_argument("--learners", type=count, default=1, metavar="L", help="that share each batch (default: 1)")
+    add_busy(predict)
     logs.add_options(predict)
     predict.set_defaults(target=None, batch_sizes=None, seeds=None, budget=None)
 
@@ -98,6 +102,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     recommend.add_argument("--bandwidth", type=float, metavar="BYTES", help="a second, of the network")
     recommend.add_argument("--gradient-bytes", type=float, metavar="BYTES", help="of one gradient; all three or none")
     add_changes(recommend)
+    add_busy(recommend)
     logs.add_options(recommend)
 
     verb(
@@ -157,7 +162,7 @@ def _fit(options: argparse.Namespace) -> Result:
 
     timings = logs.only_timings(options.source, options)
     if timings is not None:
-        name, form = ", ".join(options.source), fit_seconds(timings_of(timings))
+        name, form = ", ".join(options.source), fit_seconds(as_counted(options, timings_of(timings)))
         return {"source": name, **form.to_dict()}, f"{name}: {form}"
     runs: Runs
     measured = _own(options, options.source, timed=False)
@@ -212,17 +217,21 @@ def _measurements(
             if options.timing
             else published.timings(series)
         )
-        return options.source, by_learning_rate(published.runs(series)), timings_of(seconds), ()
+        timings = as_counted(options, timings_of(seconds))
+        return options.source, by_learning_rate(published.runs(series)), timings, ()
     measured = _own(options, [options.source, *options.timing], timed=True)
     if measured is not None:
-        timings = None if measured.timings is None else timings_of(measured.timings)
-        return measured.name, by_learning_rate(measured.runs), timings, measured.notices
+        table = measured.timings
+        counted = None if table is None else as_counted(options, timings_of(table))
+        return measured.name, by_learning_rate(measured.runs), counted, measured.notices
     name, runs, said = of_sweep(options, options.source)
     if options.timing:
-        return name, runs, timings_of(sheets.read_timings(options.timing, decimal=options.decimal)), said
+        table = sheets.read_timings(options.timing, decimal=options.decimal)
+        return name, runs, as_counted(options, timings_of(table)), said
     chosen = changed(options, options.source)
     own = getattr(options, "own_timings", False) or ":" in options.source
-    return name, runs, chosen.relevant(store_of(options).latest_timing(name, own=own).timings), said
+    timing = store_of(options).timing(chosen.sweep.setting, own=own)
+    return name, runs, as_counted(options, chosen.relevant(timing.timings)), said
 
 
 def _recommend(options: argparse.Namespace) -> Result:
@@ -283,6 +292,7 @@ def _recommendations(
             learners=options.learners,
             max_batch_size=options.max_batch_size,
             network=network,
+            cpu_time=options.cpu_time,
             tell_price=_tell_price,
             progress=bar(f"pilot {chosen.name}"),
         )

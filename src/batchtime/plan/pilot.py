@@ -1,11 +1,10 @@
 """A pilot of one's own: price it, train it, time it, and get a recommendation from what was measured here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from batchtime.errors import check
 from batchtime.fit import advice as from_measurements
-from batchtime.fit.measurements import UpdateTiming
 from batchtime.fit.recommendation import Recommendation, fastest
 from batchtime.laws.scaling import FREE, Network
 from batchtime.plan.price import Estimate, estimate
@@ -60,7 +59,7 @@ def pilot(
     network: Network = FREE,
     workers: int | None = None,
     cpu_time: bool = False,
-    repeats: int = 30,
+    seconds: float = 60.0,
     tell_price: Callable[[Estimate], None] | None = None,
     progress: Progress = unwatched,
 ) -> Pilot:
@@ -77,7 +76,7 @@ def pilot(
         network: Between the learners.
         workers: Processes to train in; None for one a processor.
         cpu_time: Whether updates count with their CPU time: on a machine that does other work beside.
-        repeats: Durations of each timed batch size.
+        seconds: That the timing of updates may take.
         tell_price: Called with the price before anything is trained.
         progress: Called with the runs done and the runs in all.
 
@@ -90,10 +89,10 @@ def pilot(
     if tell_price is not None:
         tell_price(price)
     records = complete(workload.sweep, name=workload.name, store=store, workers=workers, progress=progress)
-    timing = time_updates(workload.workload, batch_sizes=timed_batch_sizes(workload), repeats=repeats)
+    timing = time_updates(workload.sweep.setting, batch_sizes=timed_batch_sizes(workload), seconds=seconds)
     timings = workload.relevant(timing.timings)
     if cpu_time:
-        timings = [_by_cpu(one) for one in timings]
+        timings = [one.by_cpu for one in timings]
     return Pilot(
         price=price,
         cost=total_cost(records),
@@ -110,7 +109,3 @@ def pilot(
             for count in learners
         ],
     )
-
-
-def _by_cpu(timing: UpdateTiming) -> UpdateTiming:
-    return replace(timing, wall_seconds=timing.cpu_seconds)

@@ -1,7 +1,7 @@
 """One run to its target: the only training loop."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter, thread_time
 from typing import Protocol
@@ -76,8 +76,10 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
     for position, point in enumerate(points := setting.grid.points(setting.budget(spec.batch_size))):
         if not near and position % setting.grid.stride != 0 and point != points[-1]:
             continue
+        settle(task)
         begun, started = perf_counter(), thread_time()
         trainer.update(point - done)
+        settle(task)
         training_wall += perf_counter() - begun
         training_cpu += thread_time() - started
         stopwatch.wall_seconds.append(training_wall)
@@ -114,11 +116,17 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
         ),
         provenance=provenance(
             threads=torch.get_num_threads(),
-            device=_name(task.train.targets.device),
+            device=device_name(task.train.targets.device),
             examples_sha256=task.examples_sha256,
         ),
         reports=reports,
     )
+
+
+def settle(task: Task) -> None:
+    """Wait until the device of a task has done all that it was told to; a processor has."""
+    if task.train.targets.device.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def begin(spec: RunSpec, task: Task, *, team: Team | None = None) -> "Trainer":
@@ -164,16 +172,27 @@ class Trainer:
 
     def update(self, count: int) -> None:
         """Do `count` updates."""
-        inputs, targets, augment = self._task.train.inputs, self._task.train.targets, self._task.augment
+        for drawn in self._drawn(count):
+            self.step(*self._batch(drawn))
+
+    def load(self, count: int) -> None:
+        """Draw, gather and augment the batches of `count` updates, and do nothing with them."""
+        for drawn in self._drawn(count):
+            self._batch(drawn)
+
+    def _drawn(self, count: int) -> Iterator[Tensor]:
         at_once = max(1, _DRAWS // self._batch_size)
         for first in range(0, count, at_once):
-            for drawn in self._draw(min(at_once, count - first)):
-                batch = (drawn if self._team is None else self._team.share(drawn)).to(targets.device)
-                if augment is None:
-                    self.step(inputs.index_select(0, batch), targets.index_select(0, batch))
-                else:
-                    batch, bits = unpack(batch)
-                    self.step(augment(inputs.index_select(0, batch), bits), targets.index_select(0, batch))
+            yield from self._draw(min(at_once, count - first))
+
+    def _batch(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the inputs and targets of a batch that was drawn; of this learner's share alone."""
+        inputs, targets, augment = self._task.train.inputs, self._task.train.targets, self._task.augment
+        batch = (drawn if self._team is None else self._team.share(drawn)).to(targets.device)
+        if augment is None:
+            return inputs.index_select(0, batch), targets.index_select(0, batch)
+        batch, bits = unpack(batch)
+        return augment(inputs.index_select(0, batch), bits), targets.index_select(0, batch)
 
     def _draw(self, updates: int) -> Tensor:
         """Return the examples of some updates, (updates, batch); where they are augmented, packed with random bits."""
@@ -205,7 +224,7 @@ class Trainer:
         self._optimizer.step()
 
 
-def _name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """Return a device's name; of a GPU also its make, as records of different ones are not the same bit for bit."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 

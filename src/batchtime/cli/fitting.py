@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.fit.measurements import UpdateTiming
     from batchtime.fit.recommendation import Recommendation
     from batchtime.laws.scaling import Network
-    from batchtime.plan.price import Estimate
 
 
 def add(verb: AddVerb, data: Verb, record: Verb) -> None:
@@ -85,7 +84,10 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     )
     _add_tables(recommend)
     recommend.add_argument(
-        "--pilot", action="store_true", help="train two ends and a middle with three seeds each, and time updates, here"
+        "--pilot", action="store_true", help="time updates and train a few runs here, which ones is chosen on the way"
+    )
+    recommend.add_argument(
+        "--early", action="store_true", help="a pilot at an easier target: cheaper, and refused where that tells nothing"
     )
     recommend.add_argument(
         "--own-timings", action="store_true", help="of a named sweep: what `batchtime time` measured on this machine"
@@ -280,18 +282,18 @@ def _recommendations(
     """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
     from batchtime.fit.advice import recommend
 
-    if options.pilot:
-        from batchtime.plan.pilot import pilot, pilot_of
+    if options.pilot or options.early:
+        from batchtime.plan.pilot import pilot
 
         check(not options.timing, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
         chosen = changed(options, options.source)
-        chosen = chosen if options.batch_sizes else pilot_of(chosen)
         run = pilot(
             chosen,
             store=store_of(options),
             learners=options.learners,
             max_batch_size=options.max_batch_size,
             network=network,
+            early=options.early,
             cpu_time=options.cpu_time,
             tell_price=_tell_price,
             progress=bar(f"pilot {chosen.name}"),
@@ -322,10 +324,9 @@ def _recommendations(
     return name, several, said
 
 
-def _tell_price(price: "Estimate") -> None:
-    most = "at most " if price.at_most else "about "
+def _tell_price(seconds: float) -> None:
     print(  # noqa: T201 - a line for the person who waits
-        f"batchtime: this pilot will cost {most}{price.missing_cpu_seconds:.0f} s of CPU for {price.n_missing} runs",
+        f"batchtime: this pilot will cost about {seconds:.3g} s, by its updates' seconds and a run to an easier target",
         file=sys.stderr,
     )
 

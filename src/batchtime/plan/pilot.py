@@ -97,7 +97,8 @@ def pilot(
         reason = pilot_runs.refusal(change)
         warnings = ("Updates and seconds are those to an easier target: the batch size is what they tell.",)
     else:
-        observations = pilot_runs.run_pilot(sizes, timings, runner.make).observations
+        spent = 0.0 if price is None else price / pilot_runs.PRICE[early]
+        observations = pilot_runs.run_pilot(sizes, timings, runner.make, spent=spent).observations
     found = [
         from_measurements.recommend(
             observations, timings, learners=count, max_batch_size=max_batch_size, network=network, reach=math.inf

@@ -29,8 +29,6 @@ STOPPED = 1.5
 """What a run may cost over the cheapest so far; then it is stopped."""
 ENOUGH = 0.1
 """Of the loss: a bound below it asks for no further run."""
-SAME = 1.35
-"""A batch size this near to one that was run is not run again."""
 MOST = 5.0
 """Optimal trainings that a pilot may cost, as far as can be told on the way."""
 MOST_RUNS = 6
@@ -40,7 +38,7 @@ EARLIER = 0.65
 """The same of the target that the ratio is compared at."""
 MOVED = 0.2
 """How far the log ratio of the updates at both sizes may move between these two targets."""
-PRICE = {False: 9.5, True: 12.0}
+PRICE = {False: 9.5, True: 6.0}
 """Seconds of a pilot over those of its scout, by whether it is early: medians of the replays, rounded."""
 
 Make = Callable[[int, float], tuple[Observation, float]]
@@ -54,7 +52,7 @@ class Trail:
     Args:
         seconds: Of updates.
         observations: The runs.
-        cost: Seconds of their updates.
+        cost: Seconds of their updates, and of the scout's.
         cheapest: Seconds of the cheapest run that reached the target.
     """
 
@@ -95,19 +93,20 @@ def first_sizes(sizes: Sequence[int], timings: Sequence[UpdateTiming]) -> tuple[
     return first, _nearest(first * FACTOR, larger) if larger else _nearest(first / FACTOR, smaller)
 
 
-def run_pilot(sizes: Sequence[int], timings: Sequence[UpdateTiming], make: Make) -> Trail:
+def run_pilot(sizes: Sequence[int], timings: Sequence[UpdateTiming], make: Make, *, spent: float = 0.0) -> Trail:
     """Make the runs of a pilot.
 
     Args:
         sizes: Batch sizes that are allowed.
         timings: Of updates, over these sizes.
         make: Makes a run.
+        spent: Seconds that the scout took.
 
     Raises:
         ParameterError: If the sizes are too few or too close.
         FitError: If nothing was timed.
     """
-    trail = Trail(seconds=measured_seconds(timings))
+    trail = Trail(seconds=measured_seconds(timings), cost=spent)
     first, second = first_sizes(sizes, timings)
     trail.run(first, make)
     trail.run(second, make)
@@ -132,8 +131,7 @@ def _next(trail: Trail, first: int, sizes: Sequence[int]) -> int | None:
             return _nearest(first / FACTOR, smaller)
         return _nearest(2 * first, larger) if larger else None
     best, bound, predicted = advice.guess(trail.observations, trail.seconds)
-    known = any(abs(math.log(size / best)) < math.log(SAME) for size in run)
-    if bound <= ENOUGH or known or trail.cost + predicted > MOST * predicted:
+    if bound <= ENOUGH or trail.cost + predicted > MOST * predicted:
         return None
     return _nearest(best, left)
 

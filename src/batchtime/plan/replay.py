@@ -121,14 +121,14 @@ def _replay(
         earlier = [_early(own[size], pilot_runs.EARLIER)[0].lower for size in (first, second)]
         observations = [seen for seen, _ in late]
         reason = pilot_runs.refusal(pilot_runs.moved(observations, earlier))
-        cost = sum(spent * seconds.at(size) for (_, spent), size in zip(late, (first, second), strict=True))
+        cost = scout + sum(spent * seconds.at(size) for (_, spent), size in zip(late, (first, second), strict=True))
     else:
 
         def make(size: int, most: float) -> tuple[Observation, float]:
             seen = pilot_runs.whole(own[size].observation(), most)
             return seen, seen.lower if seen.upper is None else seen.upper
 
-        trail = pilot_runs.run_pilot(sizes, timings, make)
+        trail = pilot_runs.run_pilot(sizes, timings, make, spent=scout)
         observations, cost = trail.observations, trail.cost
     found = advice.recommend(observations, timings, reach=math.inf)
     guess = found.best_guess
@@ -139,11 +139,11 @@ def _replay(
         seed=seed,
         early=early,
         runs=len(observations),
-        cost=(cost + scout) / true.least,
+        cost=cost / true.least,
         loss=max(true.loss(guess.batch_size), 0.0),
         bound=found.regret,
         refused=found.refused or reason is not None,
-        price=pilot_runs.PRICE[early] * scout / (cost + scout),
+        price=pilot_runs.PRICE[early] * scout / cost,
     )
 
 

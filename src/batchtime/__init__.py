@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from batchtime.runs.spec import Target as Target
     from batchtime.runs.store import Store as Store
     from batchtime.train.sweep import sweep as sweep
+    from batchtime.train.task import Task as Task
     from batchtime.train.timing import time_updates as time_updates
-    from batchtime.train.workloads import Task as Task
+    from batchtime.train.watch import watch as watch
 
     __version__: str
 
@@ -52,14 +53,15 @@ _ROOMS = {
     ".logs.read": ("read_logs",),
     ".logs.sheets": ("read_runs", "read_timings"),
     ".runs": ("published",),
+    ".train.watch": ("watch",),
     # With the extra `train`:
     ".plan.pilot": ("pilot",),
     ".runs.catalogue": ("experiment",),
     ".runs.spec": ("Optimizer", "Target"),
     ".runs.store": ("Store",),
     ".train.sweep": ("sweep",),
+    ".train.task": ("Task",),
     ".train.timing": ("time_updates",),
-    ".train.workloads": ("Task",),
 }
 _HOMES = {name: f"batchtime{room}" for room, names in _ROOMS.items() for name in names}
 

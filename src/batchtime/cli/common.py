@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from batchtime.errors import BatchtimeError
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
-    from batchtime.fit.measurements import Observation
+    from batchtime.fit.measurements import Observation, UpdateTiming
     from batchtime.runs.experiment import Experiment
     from batchtime.runs.records import Progress
     from batchtime.runs.store import Store
@@ -65,6 +65,51 @@ def count(text: str) -> int:
     return value
 
 
+def seconds(text: str) -> float:
+    """Read a duration in seconds, more than 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, finite and more than 0")
+    return value
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what does the updates, and on how busy a machine."""
+    parser.add_argument("--threads", type=count, default=1, metavar="N", help="of each operation (default: 1)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="what does the updates (default: cpu)")
+    add_busy(parser)
+
+
+def add_busy(parser: argparse.ArgumentParser) -> None:
+    """Add the two ways to go on where other programs take a part of the processor."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--cpu-time", action="store_true", help="of timed updates the CPU seconds count, not those of the wall clock"
+    )
+    either.add_argument("--allow-busy", action="store_true", help="go on where other programs interfered")
+
+
+def counted(options: argparse.Namespace, timings: "Sequence[UpdateTiming]") -> "list[UpdateTiming]":
+    """Return timings as `--cpu-time` says that they count; without it and `--allow-busy` a busy machine is refused."""
+    from batchtime.fit.update_time import BUSY
+
+    ratio = max((one.wall_over_cpu for one in timings), default=1.0)
+    if ratio > BUSY and not (options.allow_busy or options.cpu_time):
+        raise RefusedError(
+            f"the machine was busy: an update took {ratio:.2f} times its CPU time (allowed: {BUSY}); stop other "
+            "programs and measure again, or say --cpu-time or --allow-busy"
+        )
+    return as_counted(options, timings)
+
+
+def as_counted(options: argparse.Namespace, timings: "Sequence[UpdateTiming]") -> "list[UpdateTiming]":
+    """Return timings as `--cpu-time` says that they count, however busy the machine was."""
+    return [one.by_cpu if options.cpu_time else one for one in timings]
+
+
 def count_or_none(text: str) -> int:
     """Read a whole number of at least 0."""
     return 0 if text == "0" else count(text)
@@ -95,10 +140,16 @@ def named(name: str, max_updates: int | None = None) -> "Experiment":
     return own_experiment(name, max_updates=max_updates)
 
 
-def changed(options: argparse.Namespace, name: str) -> "Experiment":
-    """Return a sweep with what the options of `add_changes` say."""
+def changed(options: argparse.Namespace, name: str | None) -> "Experiment":
+    """Return a sweep, or that of a command, with what the options of `add_changes` say."""
     from batchtime.errors import check
 
+    if getattr(options, "command", None) is not None:
+        from batchtime.cli.command import of_command
+
+        return of_command(options)
+    check(name is not None, name="NAME", value=name, allowed="a name, or --command")
+    name = str(name)
     if ":" not in name:
         check(options.budget is None, name="budget", value=options.budget, allowed="nothing beside a named sweep")
     return named(name, max_updates=options.budget).changed(
@@ -115,7 +166,16 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="VALUE", help="target instead of the named sweep's, in the metric's unit")
     parser.add_argument("--batch-sizes", metavar="LIST", help='for instance "[8, 32, 128]"')
     parser.add_argument("--seeds", metavar="N|LIST", help="how many seeds, from 0; or a list of them")
-    parser.add_argument("--budget", type=count, metavar="N", help="most updates of a run, of MODULE:FUNCTION only")
+    parser.add_argument(
+        "--budget", type=count, metavar="N", help="most updates of a run, of MODULE:FUNCTION or {updates} only"
+    )
+    parser.add_argument(
+        "--command",
+        metavar="WORDS",
+        help="a training command in place of a name, with {batch_size}, {learning_rate}, {seed}, {out} and {updates} "
+        "where these go; --metric and --at-least or --at-most say its target",
+    )
+    parser.add_argument("--time-out", type=float, metavar="SECONDS", help="after which a run of the command is stopped")
 
 
 def bar(what: str) -> "Progress":
@@ -133,14 +193,14 @@ def bar(what: str) -> "Progress":
     return progress
 
 
-def of_sweep(options: argparse.Namespace, name: str) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
+def of_sweep(options: argparse.Namespace, name: str | None) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
     """Return what is to be fitted of a named sweep, its name, and what is missing of it; or of a published series."""
     from batchtime.errors import FitError
     from batchtime.fit.measurements import observations_of
     from batchtime.runs import published
     from batchtime.train.sweep import recorded
 
-    if name.startswith(published.PREFIX):
+    if name is not None and name.startswith(published.PREFIX):
         return name, observations_of(published.runs(name.removeprefix(published.PREFIX))), ()
     chosen = changed(options, name)
     records = recorded(chosen.sweep, name=chosen.name, store=store_of(options))

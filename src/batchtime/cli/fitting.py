@@ -10,7 +10,9 @@ from batchtime.cli.common import (
     RefusedError,
     Result,
     Verb,
+    add_busy,
     add_changes,
+    as_counted,
     bar,
     changed,
     count,
@@ -42,11 +44,12 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     fit.add_argument(
         "source",
         metavar="NAME|PATH",
-        nargs="+",
+        nargs="*",
         help="a named sweep, published:NAME, tables with columns batch_size,updates[,learning_rate,seed,...] or "
         "batch_size,seconds, or folders of logs",
     )
     add_changes(fit)
+    add_busy(fit)
     logs.add_options(fit)
 
     predict = verb(
@@ -69,6 +72,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     )
     predict.add_argument("--learning-rate", type=float, metavar="ETA", help="where the runs have several")
     predict.add_argument("--learners", type=count, default=1, metavar="L", help="that share each batch (default: 1)")
+    add_busy(predict)
     logs.add_options(predict)
     predict.set_defaults(target=None, batch_sizes=None, seeds=None, budget=None)
 
@@ -98,6 +102,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     recommend.add_argument("--bandwidth", type=float, metavar="BYTES", help="a second, of the network")
     recommend.add_argument("--gradient-bytes", type=float, metavar="BYTES", help="of one gradient; all three or none")
     add_changes(recommend)
+    add_busy(recommend)
     logs.add_options(recommend)
 
     verb(
@@ -125,6 +130,7 @@ def _add_tables(parser: Verb) -> None:
     parser.add_argument(
         "source",
         metavar="NAME|PATH",
+        nargs="?",
         help="a named sweep, published:NAME, a table with columns batch_size,updates[,...], or logs",
     )
     parser.add_argument(
@@ -146,18 +152,17 @@ def _own(options: argparse.Namespace, paths: list[str], *, timed: bool) -> logs.
 
 
 def _fit(options: argparse.Namespace) -> Result:
-    from collections.abc import Mapping
-    from dataclasses import replace
-
-    from batchtime.fit.curve import CurveFit, fit_curve
     from batchtime.fit.face import by_learning_rate
-    from batchtime.fit.inverse_law import fit_inverse_law
     from batchtime.fit.measurements import timings_of
     from batchtime.fit.seconds import fit_seconds
 
+    if options.command is not None:
+        check(not options.source, name="NAME|PATH", value=options.source, allowed="nothing beside --command")
+        return _fitted(*of_sweep(options, None))
+    check(len(options.source) > 0, name="NAME|PATH", value=None, allowed="a name, a path, or --command")
     timings = logs.only_timings(options.source, options)
     if timings is not None:
-        name, form = ", ".join(options.source), fit_seconds(timings_of(timings))
+        name, form = ", ".join(options.source), fit_seconds(as_counted(options, timings_of(timings)))
         return {"source": name, **form.to_dict()}, f"{name}: {form}"
     runs: Runs
     measured = _own(options, options.source, timed=False)
@@ -165,6 +170,17 @@ def _fit(options: argparse.Namespace) -> Result:
         name, runs, said = of_sweep(options, options.source[0])
     else:
         name, runs, said = measured.name, by_learning_rate(measured.runs), measured.notices
+    return _fitted(name, runs, said)
+
+
+def _fitted(name: str, runs: "Runs", said: tuple[str, ...]) -> Result:
+    """Return the law of some runs, or their curve, with what there is to say of them."""
+    from collections.abc import Mapping
+    from dataclasses import replace
+
+    from batchtime.fit.curve import CurveFit, fit_curve
+    from batchtime.fit.inverse_law import fit_inverse_law
+
     try:
         fitted = fit_curve(runs) if isinstance(runs, Mapping) else fit_inverse_law(runs)
     except FitError as error:
@@ -201,28 +217,39 @@ def _measurements(
 ) -> "tuple[str, Runs, Sequence[UpdateTiming] | None, tuple[str, ...]]":
     """Return the name of what is asked about, its runs and timings, and what is to be said of them."""
     from batchtime.fit.face import by_learning_rate
-    from batchtime.fit.measurements import timings_of
+    from batchtime.fit.measurements import observations_of, timings_of
     from batchtime.logs import sheets
     from batchtime.runs import published
 
+    if getattr(options, "command", None) is not None:
+        from batchtime.cli.command import timings_of_command
+
+        tables = [path for path in (options.source, *options.timing) if path is not None]
+        told = timings_of(sheets.read_timings(tables)) if tables else timings_of_command(options)
+        name, runs, said = of_sweep(options, None)
+        return name, runs, told, said
+    check(options.source is not None, name="NAME|PATH", value=None, allowed="a name or a table")
     if options.source.startswith(published.PREFIX):
         series = options.source.removeprefix(published.PREFIX)
-        seconds = (
-            sheets.read_timings(options.timing, decimal=options.decimal)
-            if options.timing
-            else published.timings(series)
-        )
-        return options.source, by_learning_rate(published.runs(series)), timings_of(seconds), ()
+        means = observations_of(published.runs(series))
+        if options.timing:
+            table = sheets.read_timings(options.timing, decimal=options.decimal)
+            return options.source, means, as_counted(options, timings_of(table)), ()
+        seconds, notice = published.timings_of_one_device(series)
+        return options.source, means, as_counted(options, timings_of(seconds)), (notice,)
     measured = _own(options, [options.source, *options.timing], timed=True)
     if measured is not None:
-        timings = None if measured.timings is None else timings_of(measured.timings)
-        return measured.name, by_learning_rate(measured.runs), timings, measured.notices
+        beside = measured.timings
+        counted = None if beside is None else as_counted(options, timings_of(beside))
+        return measured.name, by_learning_rate(measured.runs), counted, measured.notices
     name, runs, said = of_sweep(options, options.source)
     if options.timing:
-        return name, runs, timings_of(sheets.read_timings(options.timing, decimal=options.decimal)), said
+        table = sheets.read_timings(options.timing, decimal=options.decimal)
+        return name, runs, as_counted(options, timings_of(table)), said
     chosen = changed(options, options.source)
     own = getattr(options, "own_timings", False) or ":" in options.source
-    return name, runs, chosen.relevant(store_of(options).latest_timing(name, own=own).timings), said
+    timing = store_of(options).timing(chosen.sweep.setting, own=own)
+    return name, runs, as_counted(options, chosen.relevant(timing.timings)), said
 
 
 def _recommend(options: argparse.Namespace) -> Result:
@@ -270,19 +297,24 @@ def _recommendations(
 ) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
     """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
     from batchtime.fit.advice import recommend
+    from batchtime.runs.published import PREFIX
 
     if options.pilot:
         from batchtime.plan.pilot import pilot, pilot_of
 
+        beside = options.command is None or options.source is None
+        check(beside, name="NAME|PATH", value=options.source, allowed="nothing beside --command and --pilot")
         check(not options.timing, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
         chosen = changed(options, options.source)
-        chosen = chosen if options.batch_sizes else pilot_of(chosen)
+        chosen = chosen if options.batch_sizes and options.command is None else pilot_of(chosen)
         run = pilot(
             chosen,
             store=store_of(options),
             learners=options.learners,
             max_batch_size=options.max_batch_size,
             network=network,
+            cpu_time=options.cpu_time,
+            workers=None if options.command is None else 1,
             tell_price=_tell_price,
             progress=bar(f"pilot {chosen.name}"),
         )
@@ -291,7 +323,9 @@ def _recommendations(
     allowed = "a second table, with columns batch_size,seconds, beside runs without time stamps"
     check(timings is not None, name="TIMING.csv", value=None, allowed=allowed)
     least = None
-    if not logs.is_own(options.source):
+    if options.command is not None:
+        least = None
+    elif not logs.is_own(options.source) and not options.source.startswith(PREFIX):
         chosen = changed(options, options.source)
         least = min(chosen.fitted) if chosen.left_out else None
     else:
@@ -314,8 +348,9 @@ def _recommendations(
 
 def _tell_price(price: "Estimate") -> None:
     most = "at most " if price.at_most else "about "
+    cost = "an unknown time" if price.unknown else f"{most}{price.missing_cpu_seconds:.0f} s of CPU"
     print(  # noqa: T201 - a line for the person who waits
-        f"batchtime: this pilot will cost {most}{price.missing_cpu_seconds:.0f} s of CPU for {price.n_missing} runs",
+        f"batchtime: this pilot will cost {cost} for {price.n_missing} runs",
         file=sys.stderr,
     )
 

@@ -1,23 +1,23 @@
 """A pilot of one's own: price it, train it, time it, and get a recommendation from what was measured here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from batchtime.errors import check
 from batchtime.fit import advice as from_measurements
-from batchtime.fit.measurements import UpdateTiming
 from batchtime.fit.recommendation import Recommendation, fastest
 from batchtime.laws.scaling import FREE, Network
 from batchtime.plan.price import Estimate, estimate
 from batchtime.runs.catalogue import timed_batch_sizes
 from batchtime.runs.experiment import Experiment
-from batchtime.runs.records import Cost, Progress, RunRecord, TimingRecord, total_cost, unwatched
+from batchtime.runs.records import Cost, Progress, RunRecord, TimingRecord, timings_of_runs, total_cost, unwatched
 from batchtime.runs.store import Store
 from batchtime.train.sweep import complete, recorded
-from batchtime.train.timing import time_updates
 
 SEEDS = 3
 """Of a pilot, at each batch size."""
+TIMES = "those of updates: let the log of the command tell times, or give a table TIMING.csv beside its runs"
+"""What is said where the runs of a command tell no seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +45,11 @@ class Pilot:
 
 
 def pilot_of(chosen: Experiment) -> Experiment:
-    """Return the pilot of a sweep: its two ends and a middle, with three seeds."""
+    """Return the pilot of a sweep: its two ends and a middle, with three seeds, or those that a command takes."""
     sizes = sorted(chosen.sweep.batch_sizes)
     check(len(sizes) >= 3, name="batch_sizes", value=sizes, allowed="three or more: two ends and a middle")
-    return chosen.changed(batch_sizes=[sizes[0], sizes[len(sizes) // 2], sizes[-1]], seeds=SEEDS)
+    seeds = SEEDS if chosen.workload.command is None else chosen.sweep.seeds[:SEEDS]
+    return chosen.changed(batch_sizes=[sizes[0], sizes[len(sizes) // 2], sizes[-1]], seeds=seeds)
 
 
 def pilot(
@@ -60,7 +61,7 @@ def pilot(
     network: Network = FREE,
     workers: int | None = None,
     cpu_time: bool = False,
-    repeats: int = 30,
+    seconds: float = 60.0,
     tell_price: Callable[[Estimate], None] | None = None,
     progress: Progress = unwatched,
 ) -> Pilot:
@@ -77,7 +78,7 @@ def pilot(
         network: Between the learners.
         workers: Processes to train in; None for one a processor.
         cpu_time: Whether updates count with their CPU time: on a machine that does other work beside.
-        repeats: Durations of each timed batch size.
+        seconds: That the timing of updates may take.
         tell_price: Called with the price before anything is trained.
         progress: Called with the runs done and the runs in all.
 
@@ -90,10 +91,10 @@ def pilot(
     if tell_price is not None:
         tell_price(price)
     records = complete(workload.sweep, name=workload.name, store=store, workers=workers, progress=progress)
-    timing = time_updates(workload.workload, batch_sizes=timed_batch_sizes(workload), repeats=repeats)
+    timing = _timing(workload, records, seconds)
     timings = workload.relevant(timing.timings)
     if cpu_time:
-        timings = [_by_cpu(one) for one in timings]
+        timings = [one.by_cpu for one in timings]
     return Pilot(
         price=price,
         cost=total_cost(records),
@@ -112,5 +113,12 @@ def pilot(
     )
 
 
-def _by_cpu(timing: UpdateTiming) -> UpdateTiming:
-    return replace(timing, wall_seconds=timing.cpu_seconds)
+def _timing(workload: Experiment, records: Sequence[RunRecord], seconds: float) -> TimingRecord:
+    """Return the durations of updates: measured now, or told by the runs themselves where a command makes them."""
+    if workload.workload.command is not None:
+        timings = timings_of_runs(records)
+        check(len(timings) > 0, name="seconds", value=None, allowed=TIMES)
+        return TimingRecord(workload=workload.name, timings=tuple(timings), provenance=records[-1].provenance)
+    from batchtime.train.timing import time_updates
+
+    return time_updates(workload.sweep.setting, batch_sizes=timed_batch_sizes(workload), seconds=seconds)

@@ -14,7 +14,8 @@ from batchtime.runs.spec import RunSpec
 from batchtime.runs.store import Store, writing
 from batchtime.train.loop import begin, evaluate
 from batchtime.train.sweep import complete
-from batchtime.train.workloads import Task, build
+from batchtime.train.task import Task
+from batchtime.train.workloads import build
 
 GROUPS = 16
 """Groups of examples of the jackknife."""

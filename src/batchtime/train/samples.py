@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from batchtime.runs.spec import Target
 from batchtime.train.datasets import examples_of, import_torchvision, split
-from batchtime.train.workloads import Task
+from batchtime.train.task import Task
 
 
 class Digits(Dataset[tuple[Tensor, Tensor]]):

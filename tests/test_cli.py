@@ -72,7 +72,8 @@ def test_advice_from_two_tables_starts_without_what_is_slow_and_not_needed(tmp_p
 import sys
 from batchtime import cli
 assert cli.main(["recommend", "runs.csv", "timing.csv"]) in {0, 2}
-print(*[name for name in ("scipy.optimize", "scipy.integrate", "scipy.stats", "torch", "seaborn") if name in sys.modules])
+slow = {"scipy.optimize", "scipy.integrate", "scipy.stats", "torch", "seaborn"}
+print(*slow.intersection(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "batch size" in done.stdout

@@ -104,4 +104,5 @@ def test_roots_are_those_of_scipy_and_none_is_made_up() -> None:
         if last is None:  # an arc tangent never gets to 30, and what falls from 0 never to 5
             assert np.isnan(found[k])
         else:
-            assert found[k] == pytest.approx(optimize.brentq(lambda x, k=k: shapes[k](x) - shifts[k], 0.0, last), rel=1e-9)
+            theirs = optimize.brentq(lambda x, k=k: shapes[k](x) - shifts[k], 0.0, last)
+            assert found[k] == pytest.approx(theirs, rel=1e-9)

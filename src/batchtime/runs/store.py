@@ -111,7 +111,9 @@ class Store:
         """Return the file that the gradient noise of this workload is written to."""
         return self._target() / "noise" / f"{name}.jsonl"
 
-    def timed_runs(self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu") -> list[TimedRun]:
+    def timed_runs(
+        self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu", learners: int = 1
+    ) -> list[TimedRun]:
         """Return the timed runs of a sweep's setting: the published ones, or this machine's `own`.
 
         Args:
@@ -119,12 +121,14 @@ class Store:
             own: Whether this machine's own runs are meant, instead of the published ones.
             threads: That did the updates.
             device: That did them.
+            learners: That shared each batch.
 
         Raises:
             StoreError: If a line is damaged.
         """
         found = self._measured("timed_runs", name, TimedRun, own=own)
-        return [run for run in found if run.provenance.made_by(threads=threads, device=device)]
+        here = [run for run in found if run.provenance.made_by(threads=threads, device=device)]
+        return [run for run in here if run.learners == learners]
 
     def learners(self, name: str, *, own: bool = False) -> list[LearnersRecord]:
         """Return the timings of several learners: the published ones, or this machine's `own`.

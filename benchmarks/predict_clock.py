@@ -115,9 +115,7 @@ def main() -> None:
         elif isinstance(runs, Mapping):
             pairs, ending = chosen_pairs(runs, timings, middle=rate), "clock"
         else:
-            sys.exit(
-                f"{options.name} was run at one learning rate: `batchtime clock {options.name}` predicts by itself"
-            )
+            sys.exit(f"{options.name} has one learning rate: `batchtime clock {options.name}` predicts by itself")
         found = promise(runs, timings, pairs, n_runs=options.runs)
     clocked = {
         (run.batch_size, run.setting.learning_rate.at(run.batch_size))

@@ -68,7 +68,7 @@ def add(verb: AddVerb, *parents: Verb) -> None:
     clock.add_argument(
         "--pairs",
         metavar="TABLE.csv",
-        help="batch sizes and learning rates with predictions made before, to clock instead",
+        help="pairs with predictions made before, to clock instead",
     )
     clock.add_argument("--learners", type=count, default=1, metavar="L", help="that share each batch (default: 1)")
     clock.add_argument("--seeds", type=count, default=5, metavar="N", help="runs a batch size (default: 5)")

@@ -46,8 +46,8 @@ def chosen_pairs(
 ) -> dict[tuple[int, float], str]:
     """Return the pairs by which a prediction is tried, and why each: two optima, two neighbours, and two more.
 
-    The joint optimum is the best pair of all; its neighbours have half and twice its batch size; the other two a quarter
-    and four times it. All are within the batch sizes that were run at that learning rate.
+    The joint optimum is the best pair of all; its neighbours have half and twice its batch size; the other two a
+    quarter and four times it. All are within the batch sizes that were run at that learning rate.
 
     Args:
         runs: By learning rate.
@@ -149,7 +149,7 @@ def ratio(slower: Promise, faster: Promise) -> tuple[float, Interval]:
     The errors of the two are taken as independent: those that they share make the true interval narrower.
     """
     best = slower.seconds / faster.seconds
-    reaches = []
+    reaches: list[float | None] = []
     for up, down in ((0, 1), (1, 0)):
         ends = slower.interval[up], faster.interval[down]
         if ends[0] is None or ends[1] is None:

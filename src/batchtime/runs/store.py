@@ -131,7 +131,9 @@ class Store:
         tops = self._sources()[:1] if self.recording else self._sources()
         return [r for top in tops for r in _read(top / "advice" / f"{name}.jsonl", AdviceRecord)]
 
-    def timed_runs(self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu") -> list[TimedRun]:
+    def timed_runs(
+        self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu", learners: int = 1
+    ) -> list[TimedRun]:
         """Return the timed runs of a sweep's setting: the published ones, or this machine's `own`.
 
         Args:
@@ -139,12 +141,14 @@ class Store:
             own: Whether this machine's own runs are meant, instead of the published ones.
             threads: That did the updates.
             device: That did them.
+            learners: That shared each batch.
 
         Raises:
             StoreError: If a line is damaged.
         """
         found = self._measured("timed_runs", name, TimedRun, own=own)
-        return [run for run in found if run.provenance.made_by(threads=threads, device=device)]
+        here = [run for run in found if run.provenance.made_by(threads=threads, device=device)]
+        return [run for run in here if run.learners == learners]
 
     def learners(self, name: str, *, own: bool = False) -> list[LearnersRecord]:
         """Return the timings of several learners: the published ones, or this machine's `own`.

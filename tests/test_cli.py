@@ -526,3 +526,14 @@ def test_noise_is_measured_and_recorded(tmp_path: Path, capsys: pytest.CaptureFi
     found = answer(capsys, "noise", "digits-mlp", "--seeds", "1", "--examples", "64", *data)
     assert len(Store(tmp_path).noise("digits-mlp")) == 1
     assert found["updates"] == list(Store(tmp_path).noise("digits-mlp")[0].updates)
+
+
+def test_a_published_series_is_asked_for_a_batch_size_and_says_whose_seconds_it_took(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = answer(capsys, "recommend", "published:zeus-cifar100-0.5")
+    assert found["source"] == "published:zeus-cifar100-0.5"
+    assert 64 < found["batch_size"] < 1024
+    assert "V100 at 250 W, one of 7 devices" in str(found["missing"])
+    said = complaint(capsys, "recommend", "published:mlperf-bert")
+    assert "has no seconds" in said

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from batchtime.errors import BatchtimeError
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
-    from batchtime.fit.measurements import Observation
+    from batchtime.fit.measurements import Observation, UpdateTiming
     from batchtime.runs.experiment import Experiment
     from batchtime.runs.records import Progress
     from batchtime.runs.store import Store
@@ -63,6 +63,51 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return value
+
+
+def seconds(text: str) -> float:
+    """Read a duration in seconds, more than 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, finite and more than 0")
+    return value
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what does the updates, and on how busy a machine."""
+    parser.add_argument("--threads", type=count, default=1, metavar="N", help="of each operation (default: 1)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="what does the updates (default: cpu)")
+    add_busy(parser)
+
+
+def add_busy(parser: argparse.ArgumentParser) -> None:
+    """Add the two ways to go on where other programs take a part of the processor."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--cpu-time", action="store_true", help="of timed updates the CPU seconds count, not those of the wall clock"
+    )
+    either.add_argument("--allow-busy", action="store_true", help="go on where other programs interfered")
+
+
+def counted(options: argparse.Namespace, timings: "Sequence[UpdateTiming]") -> "list[UpdateTiming]":
+    """Return timings as `--cpu-time` says that they count; without it and `--allow-busy` a busy machine is refused."""
+    from batchtime.fit.update_time import BUSY
+
+    ratio = max((one.wall_over_cpu for one in timings), default=1.0)
+    if ratio > BUSY and not (options.allow_busy or options.cpu_time):
+        raise RefusedError(
+            f"the machine was busy: an update took {ratio:.2f} times its CPU time (allowed: {BUSY}); stop other "
+            "programs and measure again, or say --cpu-time or --allow-busy"
+        )
+    return as_counted(options, timings)
+
+
+def as_counted(options: argparse.Namespace, timings: "Sequence[UpdateTiming]") -> "list[UpdateTiming]":
+    """Return timings as `--cpu-time` says that they count, however busy the machine was."""
+    return [one.by_cpu if options.cpu_time else one for one in timings]
 
 
 def count_or_none(text: str) -> int:

@@ -10,7 +10,9 @@ from batchtime.cli.common import (
     RefusedError,
     Result,
     Verb,
+    add_busy,
     add_changes,
+    as_counted,
     bar,
     changed,
     count,
@@ -47,6 +49,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
         "batch_size,seconds, or folders of logs",
     )
     add_changes(fit)
+    add_busy(fit)
     logs.add_options(fit)
 
     predict = verb(
@@ -69,6 +72,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     )
     predict.add_argument("--learning-rate", type=float, metavar="ETA", help="where the runs have several")
     predict.add_argument("--learners", type=count, default=1, metavar="L", help="that share each batch (default: 1)")
+    add_busy(predict)
     logs.add_options(predict)
     predict.set_defaults(target=None, batch_sizes=None, seeds=None, budget=None)
 
@@ -98,6 +102,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     recommend.add_argument("--bandwidth", type=float, metavar="BYTES", help="a second, of the network")
     recommend.add_argument("--gradient-bytes", type=float, metavar="BYTES", help="of one gradient; all three or none")
     add_changes(recommend)
+    add_busy(recommend)
     logs.add_options(recommend)
 
     verb(
@@ -157,7 +162,7 @@ def _fit(options: argparse.Namespace) -> Result:
     check(len(options.source) > 0, name="NAME|PATH", value=None, allowed="a name, a path, or --command")
     timings = logs.only_timings(options.source, options)
     if timings is not None:
-        name, form = ", ".join(options.source), fit_seconds(timings_of(timings))
+        name, form = ", ".join(options.source), fit_seconds(as_counted(options, timings_of(timings)))
         return {"source": name, **form.to_dict()}, f"{name}: {form}"
     runs: Runs
     measured = _own(options, options.source, timed=False)
@@ -212,7 +217,7 @@ def _measurements(
 ) -> "tuple[str, Runs, Sequence[UpdateTiming] | None, tuple[str, ...]]":
     """Return the name of what is asked about, its runs and timings, and what is to be said of them."""
     from batchtime.fit.face import by_learning_rate
-    from batchtime.fit.measurements import timings_of
+    from batchtime.fit.measurements import observations_of, timings_of
     from batchtime.logs import sheets
     from batchtime.runs import published
 
@@ -226,22 +231,25 @@ def _measurements(
     check(options.source is not None, name="NAME|PATH", value=None, allowed="a name or a table")
     if options.source.startswith(published.PREFIX):
         series = options.source.removeprefix(published.PREFIX)
-        seconds = (
-            sheets.read_timings(options.timing, decimal=options.decimal)
-            if options.timing
-            else published.timings(series)
-        )
-        return options.source, by_learning_rate(published.runs(series)), timings_of(seconds), ()
+        means = observations_of(published.runs(series))
+        if options.timing:
+            table = sheets.read_timings(options.timing, decimal=options.decimal)
+            return options.source, means, as_counted(options, timings_of(table)), ()
+        seconds, notice = published.timings_of_one_device(series)
+        return options.source, means, as_counted(options, timings_of(seconds)), (notice,)
     measured = _own(options, [options.source, *options.timing], timed=True)
     if measured is not None:
-        timings = None if measured.timings is None else timings_of(measured.timings)
-        return measured.name, by_learning_rate(measured.runs), timings, measured.notices
+        beside = measured.timings
+        counted = None if beside is None else as_counted(options, timings_of(beside))
+        return measured.name, by_learning_rate(measured.runs), counted, measured.notices
     name, runs, said = of_sweep(options, options.source)
     if options.timing:
-        return name, runs, timings_of(sheets.read_timings(options.timing, decimal=options.decimal)), said
+        table = sheets.read_timings(options.timing, decimal=options.decimal)
+        return name, runs, as_counted(options, timings_of(table)), said
     chosen = changed(options, options.source)
     own = getattr(options, "own_timings", False) or ":" in options.source
-    return name, runs, chosen.relevant(store_of(options).latest_timing(name, own=own).timings), said
+    timing = store_of(options).timing(chosen.sweep.setting, own=own)
+    return name, runs, as_counted(options, chosen.relevant(timing.timings)), said
 
 
 def _recommend(options: argparse.Namespace) -> Result:
@@ -289,6 +297,7 @@ def _recommendations(
 ) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
     """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
     from batchtime.fit.advice import recommend
+    from batchtime.runs.published import PREFIX
 
     if options.pilot:
         from batchtime.plan.pilot import pilot, pilot_of
@@ -304,6 +313,7 @@ def _recommendations(
             learners=options.learners,
             max_batch_size=options.max_batch_size,
             network=network,
+            cpu_time=options.cpu_time,
             workers=None if options.command is None else 1,
             tell_price=_tell_price,
             progress=bar(f"pilot {chosen.name}"),
@@ -315,7 +325,7 @@ def _recommendations(
     least = None
     if options.command is not None:
         least = None
-    elif not logs.is_own(options.source):
+    elif not logs.is_own(options.source) and not options.source.startswith(PREFIX):
         chosen = changed(options, options.source)
         least = min(chosen.fitted) if chosen.left_out else None
     else:

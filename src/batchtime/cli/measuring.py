@@ -9,10 +9,14 @@ from batchtime.cli.common import (
     RefusedError,
     Result,
     Verb,
+    add_machine,
     bar,
+    complain,
     count,
+    counted,
     finite,
     named,
+    seconds,
     store_of,
 )
 from batchtime.errors import ClockError
@@ -27,13 +31,22 @@ def add(verb: AddVerb, *parents: Verb) -> None:
         "time",
         _time,
         "measure seconds per update and fit its line",
-        "batchtime time digits-mlp --repeats 50",
+        "batchtime time digits-mlp --repeats 20",
         *parents,
     )
     time.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists, or MODULE:FUNCTION")
     time.add_argument("--batch-sizes", metavar="LIST", help="sizes to time (default: the sweep's and sizes between)")
-    time.add_argument("--repeats", type=count, default=50, metavar="N", help="durations a size (default: 50)")
-    time.add_argument("--allow-busy", action="store_true", help="record and fit also where other programs interfered")
+    time.add_argument(
+        "--repeats", type=count, default=20, metavar="N", help="durations a size, each of 16 updates (default: 20)"
+    )
+    time.add_argument(
+        "--seconds",
+        type=seconds,
+        default=300.0,
+        metavar="S",
+        help="that all may take; long updates have fewer durations (default: 300)",
+    )
+    add_machine(time)
 
     clock = verb(
         "clock",
@@ -47,7 +60,7 @@ def add(verb: AddVerb, *parents: Verb) -> None:
         "--batch-sizes", metavar="LIST", help="default: half, once and twice the optimum, and the sealed"
     )
     clock.add_argument("--seeds", type=count, default=5, metavar="N", help="runs a batch size (default: 5)")
-    clock.add_argument("--allow-busy", action="store_true", help="record also where other programs interfered")
+    add_machine(clock)
 
     learners = verb(
         "learners",
@@ -59,7 +72,10 @@ def add(verb: AddVerb, *parents: Verb) -> None:
     learners.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
     learners.add_argument("--learners", type=count, default=2, metavar="L", help="processes (default: 2)")
     learners.add_argument("--batch-sizes", metavar="LIST", help="of all learners together (default: 8 to 512)")
-    learners.add_argument("--repeats", type=count, default=30, metavar="N", help="durations of each (default: 30)")
+    learners.add_argument("--repeats", type=count, default=20, metavar="N", help="durations of each (default: 20)")
+    learners.add_argument(
+        "--seconds", type=seconds, default=300.0, metavar="S", help="that all may take (default: 300)"
+    )
 
     noise = verb(
         "noise",
@@ -91,20 +107,29 @@ def _time(options: argparse.Namespace) -> Result:
 
     chosen = named(options.name)
     sizes = timed_batch_sizes(chosen, options.batch_sizes)
-    path = store_of(options).timings_file(chosen.name)
+    path = store_of(options).timings_file(chosen.workload.name)
     with writing(path) as writer:  # before the measurement, not after it, it is known whether it can be kept
         record = time_updates(
-            chosen.workload, batch_sizes=sizes, repeats=options.repeats, progress=bar(f"time {chosen.name}")
+            chosen.sweep.setting,
+            batch_sizes=sizes,
+            blocks=options.repeats,
+            seconds=options.seconds,
+            threads=options.threads,
+            device=options.device,
+            progress=bar(f"time {chosen.name}"),
         )
-        ratio = record.wall_over_cpu
-        if ratio > BUSY and not options.allow_busy:
-            raise RefusedError(
-                f"this machine was busy: an update took {ratio:.2f} times its CPU time (allowed: {BUSY}); nothing was "
-                "recorded: stop other programs and measure again, or say --allow-busy"
-            )
-        fitted = fit_update_time(record.timings, allow_busy=options.allow_busy)
+        try:
+            timings = counted(options, record.timings)
+        except RefusedError as error:
+            raise RefusedError(f"{error}; nothing was recorded") from error
+        fitted = fit_update_time(timings, allow_busy=options.allow_busy)
         writer.append(record)
-    time = fitted.update_time
+    time, ratio = fitted.update_time, record.wall_over_cpu
+    fewer = {
+        one.batch_size: [len(one.wall_seconds), one.updates]
+        for one in record.timings
+        if len(one.wall_seconds) < options.repeats
+    }
     found = {
         "name": chosen.name,
         "fixed_seconds": time.fixed_seconds,
@@ -112,12 +137,21 @@ def _time(options: argparse.Namespace) -> Result:
         "largest_deviation": fitted.largest_deviation,
         "wall_over_cpu": ratio,
         "batch_sizes": sizes,
+        "fewer": fewer,
+        "threads": options.threads,
+        "device": record.provenance.device,
         "file": str(path),
     }
-    return found, (
+    text = (
         f"{chosen.name}: {time.fixed_seconds * 1e6:.4g} us an update and {time.seconds_per_example * 1e6:.4g} us an "
         f"example; medians within {100 * fitted.largest_deviation:.1f} % of that line; wall/CPU {ratio:.2f}"
     )
+    if fewer:
+        blocks = ", ".join(f"{size} ({blocks} of {updates} updates)" for size, (blocks, updates) in fewer.items())
+        text += f"\n  fewer durations than {options.repeats}, to end in time, at batch size {blocks}"
+    if ratio > BUSY:
+        complain(f"the machine was busy: wall/CPU {ratio:.2f}")
+    return found, text
 
 
 def _clock(options: argparse.Namespace) -> Result:
@@ -132,14 +166,16 @@ def _clock(options: argparse.Namespace) -> Result:
 
     store = store_of(options)
     chosen = experiment(options.name)
-    timings = chosen.relevant(store.latest_timing(chosen.name, own=not options.record).timings)
+    machine = {"threads": options.threads, "device": options.device}
+    kept = store.timing(chosen.sweep.setting, own=not options.record, **machine)
+    timings = counted(options, chosen.relevant(kept.timings))
     observations = chosen.fit_observations(records := recorded(chosen.sweep, name=chosen.name, store=store))
     sizes = clocked_batch_sizes(chosen, of_experiment(chosen, records, timings))
     if options.batch_sizes is not None:
         sizes = chosen.changed(batch_sizes=options.batch_sizes).sweep.batch_sizes
     path = store.timed_runs_file(chosen.name)
     with writing(path) as writer:
-        done = {run.spec for run in store.timed_runs(chosen.name, own=not options.record)}
+        done = {run.spec for run in store.timed_runs(chosen.name, own=not options.record, **machine)}
         specs = [
             RunSpec(setting=chosen.sweep.setting, batch_size=size, seed=CLOCKED_SEEDS + seed)
             for seed in range(options.seeds)
@@ -149,14 +185,15 @@ def _clock(options: argparse.Namespace) -> Result:
             time_runs(
                 [spec for spec in specs if spec not in done],
                 writer=writer,
-                most_wall_over_cpu=math.inf if options.allow_busy else BUSY,
+                most_wall_over_cpu=math.inf if options.allow_busy or options.cpu_time else BUSY,
                 progress=bar(f"clock {chosen.name}"),
+                **machine,
             )
         except ClockError as error:
             raise RefusedError(str(error)) from error
     wanted = set(specs)
-    runs = [run for run in store.timed_runs(chosen.name, own=not options.record) if run.spec in wanted]
-    rows = against_the_clock(observations, timings, runs)
+    runs = [run for run in store.timed_runs(chosen.name, own=not options.record, **machine) if run.spec in wanted]
+    rows = against_the_clock(observations, timings, runs, allow_busy=True)
     found: dict[str, object] = {
         "name": chosen.name,
         "batch_sizes": {
@@ -186,7 +223,13 @@ def _learners(options: argparse.Namespace) -> Result:
     sizes = chosen.changed(batch_sizes=options.batch_sizes or "[8, 16, 32, 64, 96, 128, 256, 512]").sweep.batch_sizes
     path = store_of(options).learners_file(chosen.name)
     with writing(path) as writer:
-        record = time_learners(chosen.workload, batch_sizes=sizes, learners=options.learners, repeats=options.repeats)
+        record = time_learners(
+            chosen.workload,
+            batch_sizes=sizes,
+            learners=options.learners,
+            blocks=options.repeats,
+            seconds=options.seconds,
+        )
         writer.append(record)
     found: dict[str, object] = {
         "name": chosen.name,

@@ -1,11 +1,10 @@
 """A pilot of one's own: price it, train it, time it, and get a recommendation from what was measured here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from batchtime.errors import check
 from batchtime.fit import advice as from_measurements
-from batchtime.fit.measurements import UpdateTiming
 from batchtime.fit.recommendation import Recommendation, fastest
 from batchtime.laws.scaling import FREE, Network
 from batchtime.plan.price import Estimate, estimate
@@ -62,7 +61,7 @@ def pilot(
     network: Network = FREE,
     workers: int | None = None,
     cpu_time: bool = False,
-    repeats: int = 30,
+    seconds: float = 60.0,
     tell_price: Callable[[Estimate], None] | None = None,
     progress: Progress = unwatched,
 ) -> Pilot:
@@ -79,7 +78,7 @@ def pilot(
         network: Between the learners.
         workers: Processes to train in; None for one a processor.
         cpu_time: Whether updates count with their CPU time: on a machine that does other work beside.
-        repeats: Durations of each timed batch size.
+        seconds: That the timing of updates may take.
         tell_price: Called with the price before anything is trained.
         progress: Called with the runs done and the runs in all.
 
@@ -92,10 +91,10 @@ def pilot(
     if tell_price is not None:
         tell_price(price)
     records = complete(workload.sweep, name=workload.name, store=store, workers=workers, progress=progress)
-    timing = _timing(workload, records, repeats)
+    timing = _timing(workload, records, seconds)
     timings = workload.relevant(timing.timings)
     if cpu_time:
-        timings = [_by_cpu(one) for one in timings]
+        timings = [one.by_cpu for one in timings]
     return Pilot(
         price=price,
         cost=total_cost(records),
@@ -114,7 +113,7 @@ def pilot(
     )
 
 
-def _timing(workload: Experiment, records: Sequence[RunRecord], repeats: int) -> TimingRecord:
+def _timing(workload: Experiment, records: Sequence[RunRecord], seconds: float) -> TimingRecord:
     """Return the durations of updates: measured now, or told by the runs themselves where a command makes them."""
     if workload.workload.command is not None:
         timings = timings_of_runs(records)
@@ -122,8 +121,4 @@ def _timing(workload: Experiment, records: Sequence[RunRecord], repeats: int) ->
         return TimingRecord(workload=workload.name, timings=tuple(timings), provenance=records[-1].provenance)
     from batchtime.train.timing import time_updates
 
-    return time_updates(workload.workload, batch_sizes=timed_batch_sizes(workload), repeats=repeats)
-
-
-def _by_cpu(timing: UpdateTiming) -> UpdateTiming:
-    return replace(timing, wall_seconds=timing.cpu_seconds)
+    return time_updates(workload.sweep.setting, batch_sizes=timed_batch_sizes(workload), seconds=seconds)

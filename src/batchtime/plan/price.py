@@ -13,7 +13,7 @@ from batchtime.runs.records import RunRecord, total_cost
 
 EVALUATION_SHARE = 0.1
 """Share of the CPU time that evaluation takes where no run is recorded yet: as much as the protocol allows."""
-_REPEATS = 7
+_BLOCKS, _SECONDS = 3, 5.0  # of the timing: a price is wanted, and soon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def estimate(chosen: Experiment, recorded: Sequence[RunRecord]) -> Estimate:
 
     sizes = sorted(chosen.sweep.batch_sizes)
     timed = sorted({sizes[0], sizes[len(sizes) // 2], max(sizes[-1], 2 * sizes[0])})
-    timings = time_updates(chosen.workload, batch_sizes=timed, repeats=_REPEATS).timings
+    timings = time_updates(chosen.sweep.setting, batch_sizes=timed, blocks=_BLOCKS, seconds=_SECONDS).timings
     seconds = fit_update_time(timings, allow_busy=True).update_time.seconds
     budget = chosen.sweep.setting.budget
     updates = _expected_updates(chosen, recorded)

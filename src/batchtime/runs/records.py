@@ -10,7 +10,7 @@ from typing import Literal
 from batchtime.errors import check
 from batchtime.fit.measurements import AllReduceTiming, Observation, UpdateTiming
 from batchtime.laws.updates import InverseLaw
-from batchtime.runs.spec import RunSpec, Setting, Target
+from batchtime.runs.spec import Device, Optimizer, RunSpec, Sampling, Setting, Source, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +113,10 @@ class Provenance:
     date: str
     examples_sha256: str | None = None
 
+    def made_by(self, *, threads: int, device: Device) -> bool:
+        """Return whether this was made by so many threads of a device; a GPU's make is not looked at."""
+        return self.threads == threads and self.device.partition(" ")[0] == device
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
@@ -188,11 +192,43 @@ class StudentResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingRecord:
-    """The update timings of one workload on one machine, measured in one session."""
+    """The update timings of one workload on one machine, measured in one session.
+
+    Args:
+        workload: Its name.
+        timings: By increasing batch size.
+        provenance: Where this comes from; threads and device are part of what was timed.
+        dataset: Of the workload; None in records from before these were kept, as with `model`.
+        model: Of the workload.
+        source: Of a workload of one's own.
+        optimizer: That did the updates.
+        sampling: How batches were drawn.
+        discarded: Updates after each change of the batch size that were not timed.
+    """
 
     workload: str
     timings: tuple[UpdateTiming, ...]
     provenance: Provenance
+    dataset: str | None = None
+    model: str | None = None
+    source: Source | None = None
+    optimizer: Optimizer = Optimizer()
+    sampling: Sampling = "with replacement"
+    discarded: int = 0
+
+    def mismatch(self, setting: Setting, *, threads: int = 1, device: Device = "cpu") -> str | None:
+        """Return in words what of this is not as in a setting, so that its seconds are others; None if nothing is."""
+        workload = setting.workload
+        pairs = {
+            "data set": (self.dataset or workload.dataset, workload.dataset),
+            "model": (self.model or workload.model, workload.model),
+            "source": (self.source, workload.source),
+            "optimizer": (self.optimizer, setting.optimizer),
+            "sampling": (self.sampling, setting.sampling),
+            "number of threads": (self.provenance.threads, threads),
+            "device": (self.provenance.device.partition(" ")[0], device),
+        }
+        return next((f"another {what}" for what, (have, want) in pairs.items() if have != want), None)
 
     @property
     def wall_over_cpu(self) -> float:
@@ -284,6 +320,29 @@ class NoiseRecord:
     gradient_square: tuple[float, ...]
     groups: tuple[tuple[tuple[float, float], ...], ...]
     metric: tuple[float | None, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceRecord:
+    """What was advised for published series, in columns: one entry for each series, device and number of learners.
+
+    Args:
+        series: Names of the series.
+        device: That their updates were timed on.
+        learners: That shared each batch.
+        batch_size: Advised; None where advice was refused.
+        regret: How much longer than the best it may take, as a fraction (95 %); None where no law could be drawn.
+        reasons: Why it was refused; empty where it was not.
+        provenance: Where this comes from.
+    """
+
+    series: tuple[str, ...]
+    device: tuple[str, ...]
+    learners: tuple[int, ...]
+    batch_size: tuple[int | None, ...]
+    regret: tuple[float | None, ...]
+    reasons: tuple[str, ...]
     provenance: Provenance
 
 

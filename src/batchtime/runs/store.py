@@ -20,6 +20,7 @@ from batchtime.errors import BatchtimeError, StoreError
 from batchtime.runs.locking import lock
 from batchtime.runs.provenance import CHECKOUT
 from batchtime.runs.records import (
+    AdviceRecord,
     ConstantsRecord,
     LearnersRecord,
     NoiseRecord,
@@ -28,8 +29,11 @@ from batchtime.runs.records import (
     TimedRun,
     TimingRecord,
 )
+from batchtime.runs.spec import Device, Optimizer, Setting
 
-Record = RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord
+Record = (
+    RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord | AdviceRecord
+)
 _K = TypeVar("_K", bound=Record)
 _MARK = b',"crc32":"'
 
@@ -114,13 +118,33 @@ class Store:
         """Return the folder in which each run of a training command has a folder of its own."""
         return self._sources()[1].absolute() / "commands" / name
 
-    def timed_runs(self, name: str, *, own: bool = False) -> list[TimedRun]:
-        """Return the timed runs of a sweep's setting: the published ones, or this machine's `own`.
+    def advice_file(self, name: str) -> Path:
+        """Return the file that advice for published series is written to."""
+        return self._target() / "advice" / f"{name}.jsonl"
+
+    def advice(self, name: str) -> list[AdviceRecord]:
+        """Return the advice for published series, in the order in which it was recorded; while `recording`, that alone.
 
         Raises:
             StoreError: If a line is damaged.
         """
-        return self._measured("timed_runs", name, TimedRun, own=own)
+        tops = self._sources()[:1] if self.recording else self._sources()
+        return [r for top in tops for r in _read(top / "advice" / f"{name}.jsonl", AdviceRecord)]
+
+    def timed_runs(self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu") -> list[TimedRun]:
+        """Return the timed runs of a sweep's setting: the published ones, or this machine's `own`.
+
+        Args:
+            name: Of the sweep.
+            own: Whether this machine's own runs are meant, instead of the published ones.
+            threads: That did the updates.
+            device: That did them.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        found = self._measured("timed_runs", name, TimedRun, own=own)
+        return [run for run in found if run.provenance.made_by(threads=threads, device=device)]
 
     def learners(self, name: str, *, own: bool = False) -> list[LearnersRecord]:
         """Return the timings of several learners: the published ones, or this machine's `own`.
@@ -193,7 +217,7 @@ class Store:
         return sorted(path.stem for path in (self._sources()[0] / "runs").glob("*.jsonl"))
 
     def latest_timing(self, name: str, *, own: bool = False) -> TimingRecord:
-        """Return the timings of a workload that were measured last.
+        """Return the timings of a workload that were measured last, of plain SGD and one thread of the processor.
 
         Args:
             name: Workload.
@@ -203,10 +227,34 @@ class Store:
             StoreError: If none are recorded, or a line is damaged.
         """
         found = self._measured("timings", name, TimingRecord, own=own)
-        if not found:
+        made = [one for one in found if one.provenance.made_by(threads=1, device="cpu")]
+        plain = [one for one in made if one.optimizer == Optimizer()]
+        if not plain:
             path = self._sources()[own] / "timings" / _file(name)
             raise StoreError(f"{path} holds no timings of {name}; measure them first with `batchtime time`")
-        return found[-1]
+        return plain[-1]
+
+    def timing(self, setting: Setting, *, own: bool = False, threads: int = 1, device: Device = "cpu") -> TimingRecord:
+        """Return the timings that were measured last of just what a setting trains, with its optimizer.
+
+        Args:
+            setting: Of a sweep; its target and step size do not matter.
+            own: Whether this machine's own timings are meant, instead of the published ones.
+            threads: That did an update.
+            device: That did it.
+
+        Raises:
+            StoreError: If none are recorded (the message says in what the nearest differ), or a line is damaged.
+        """
+        name = setting.workload.name
+        found = self._measured("timings", name, TimingRecord, own=own)
+        mismatches = [one.mismatch(setting, threads=threads, device=device) for one in found]
+        fitting = [one for one, mismatch in zip(found, mismatches, strict=True) if mismatch is None]
+        if not fitting:
+            path = self._sources()[own] / "timings" / _file(name)
+            other = f" (the latest there are of {mismatches[-1]})" if mismatches else ""
+            raise StoreError(f"{path} holds no timings of {name} as it is{other}; measure them with `batchtime time`")
+        return fitting[-1]
 
     def latest_constants(self, name: str) -> ConstantsRecord:
         """Return the constants of a workload that were computed last; published ones before this machine's own.

@@ -65,8 +65,10 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
     for position, point in enumerate(points := setting.grid.points(setting.budget(spec.batch_size))):
         if not near and position % setting.grid.stride != 0 and point != points[-1]:
             continue
+        settle(task)
         begun, started = perf_counter(), thread_time()
         trainer.update(point - done)
+        settle(task)
         training_wall += perf_counter() - begun
         training_cpu += thread_time() - started
         stopwatch.wall_seconds.append(training_wall)
@@ -103,11 +105,17 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
         ),
         provenance=provenance(
             threads=torch.get_num_threads(),
-            device=_name(task.validation.device),
+            device=device_name(task.validation.device),
             examples_sha256=task.examples_sha256,
         ),
         reports=reports,
     )
+
+
+def settle(task: Task) -> None:
+    """Wait until the device of a task has done all that it was told to; a processor has."""
+    if task.train.targets.device.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def begin(spec: RunSpec, task: Task, *, team: Team | None = None) -> "Trainer":
@@ -166,6 +174,11 @@ class Trainer:
         for inputs, targets in self._batches(count):
             self.step(inputs, targets)
 
+    def load(self, count: int) -> None:
+        """Draw, gather and augment the batches of `count` updates, and do nothing with them."""
+        for _ in self._batches(count):
+            pass
+
     def step(self, inputs: Any, targets: Any) -> None:
         """Do one update on a batch that is already gathered."""
         optimizer = self._optimizer
@@ -201,7 +214,7 @@ class Trainer:
         return list(gradients) if self._team is None else self._team.average(gradients)
 
 
-def _name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """Return a device's name; of a GPU also its make, as records of different ones are not the same bit for bit."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 

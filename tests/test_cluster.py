@@ -232,7 +232,9 @@ def test_a_command_is_swept_on_a_cluster_and_a_worker_that_dies_takes_it_along(
     def kill_one() -> None:
         while not started.exists():
             time.sleep(0.02)
-        cluster.workers.pop().kill()
+        dying = cluster.workers.pop()
+        dying.kill()
+        dying.wait()
 
     killer = threading.Thread(target=kill_one)
     killer.start()

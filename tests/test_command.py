@@ -74,11 +74,10 @@ def sweep(*options: str, command: str = COMMAND) -> int:
     return cli.main(["sweep", "--command", command, *GOAL, *GRID, *options])
 
 
-def chosen(**more: object) -> Experiment:
+def chosen(command: str = COMMAND) -> Experiment:
     """Return the sweep of the command."""
     goal = Target(metric="val_acc", value=0.9, rises=True)
-    given = {"target": goal, "learning_rate": 0.1, "batch_sizes": [4, 16, 64], "seeds": [0, 1]}
-    return command_experiment(COMMAND, **(given | more))  # type: ignore[arg-type]
+    return command_experiment(command, target=goal, learning_rate=0.1, batch_sizes=[4, 16, 64], seeds=[0, 1])
 
 
 def records() -> list[RunRecord]:
@@ -130,6 +129,12 @@ def test_a_program_that_was_edited_makes_new_runs(here: Path) -> None:
     (here / "train.py").write_text(SCRIPT)
     assert sweep(*ONE) == 0
     assert len(records()) == 2
+
+
+def test_a_file_that_a_command_writes_is_no_part_of_it(here: Path) -> None:
+    before = chosen(command=f"{COMMAND} --do notes.txt").workload
+    (here / "notes.txt").write_text("what it wrote")
+    assert chosen(command=f"{COMMAND} --do notes.txt").workload == before
 
 
 def test_a_command_that_fails_says_why_and_loses_no_other_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -342,6 +342,23 @@ def test_a_notebook_of_the_book_makes_a_whole_page_of_other_runs(
     assert (own_data / "cache" / "runs").is_dir()
 
 
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "constants",
+    [
+        {"smoothness": 4, "curvature": 0.4, "sigma": 1, "epsilon": 0.02, "learning_rate": 0.05, "batch_size": 256},
+        {"smoothness": 0.5, "curvature": 0.01, "sigma": 10, "epsilon": 0.001, "learning_rate": 0.5},
+    ],
+)
+def test_the_page_of_the_bound_holds_for_constants_of_ones_own(tmp_path: Path, constants: dict[str, object]) -> None:
+    path = rerun.rerun(rerun.find_notebook("bound"), constants, tmp_path / "mine")
+    page = BeautifulSoup(path.read_text(), "html.parser")
+    (margins,) = [table for table in page.select("table") if "larger side" in table.text]
+    assert len(margins.select("tr")) > 80
+    assert {row.select("td")[-1].text for row in margins.select("tbody tr")} == {"yes"}
+    assert re.findall(r"\bnan\b", page.select_one("article").text) == []  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("parameter", "value", "allowed"),
     [

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from batchtime.book.pages import bound_curve
+from batchtime.book.pages import bound, bound_curve
 from batchtime.errors import FitError, ParameterError
 from batchtime.fit.means import MeanUpdates
 from batchtime.laws.learning_rate import LearningRate
@@ -131,6 +132,41 @@ def test_the_first_order_is_too_low_by_what_the_curve_says_and_the_capped_step_b
     assert bound_curve.capped_bound(CURVE, rule) == pytest.approx(400 / 0.1 / 0.5 * 0.05**2 / 20)
     assert 0.4 < bound_curve.capped_excess(CURVE, rule, capped) < bound_curve.capped_bound(CURVE, rule)
     assert bound_curve.capped_bound(CURVE, LearningRate(maximum=0.1, half_batch_size=1)) == math.inf
+
+
+OWN = {
+    "smoothness": 1.0,
+    "curvature": 0.05,
+    "sigma": 3.0,
+    "epsilon": 0.01,
+    "distance": 1.0,
+    "learning_rate": 0.1,
+    "batch_size": 1024,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("smoothness", 0, "more than 0"),
+        ("curvature", 0.5, "less than half of the smoothness, 0.5"),
+        ("sigma", -3, "more than 0"),
+        ("epsilon", 0.05, "less than a tenth of L D^2 / 2, 0.05"),
+        ("distance", math.inf, "finite"),
+        ("learning_rate", 1.01, "at most 1 / L = 1"),
+        ("batch_size", 0, "from 1"),
+    ],
+)
+def test_a_constant_of_ones_own_that_has_no_meaning_is_refused_by_its_name(
+    name: str, value: float, allowed: str
+) -> None:
+    kept: dict[str, Any] = OWN
+    assert bound.own_constants(**kept).start == 0.5
+    with pytest.raises(ParameterError) as refusal:
+        bound.own_constants(**kept | {name: value})
+    assert str(refusal.value).startswith(f"{name} = ")
+    assert allowed in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_sweeps_that_are_not_whole_give_the_points_at_which_every_run_arrived() -> None:

@@ -1,5 +1,6 @@
 """The page on the bound at work: certified updates, recursions, margins and first passages."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from batchtime.book.plots import (
     plain_log_axis,
     shades,
 )
+from batchtime.errors import check
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.quantity import Array, number_text
 from batchtime.laws.updates import InverseLaw
@@ -31,6 +33,41 @@ from batchtime.theory.margins import MARGINS, Case, Toy
 from batchtime.theory.problems import NOISY_QUADRATIC, NoisyQuadratic, first_passages
 from batchtime.theory.quadratics import Quadratics, simulated_updates
 from batchtime.theory.weighted import WeightedAverage, bent_floor
+
+
+def own_constants(
+    *,
+    smoothness: float,
+    curvature: float,
+    sigma: float,
+    epsilon: float,
+    distance: float,
+    learning_rate: float,
+    batch_size: int,
+) -> Constants:
+    """Return the constants of a reader's own problem, which starts as high as L and D allow.
+
+    Raises:
+        ParameterError: If a value has no meaning, or leaves a theorem of the page with nothing to say; it names it.
+    """
+    for name, value in (("smoothness", smoothness), ("sigma", sigma), ("distance", distance)):
+        check(0 < value < math.inf, name=name, value=value, allowed="a finite number more than 0")
+    half, start = smoothness / 2, smoothness * distance**2 / 2
+    allowed = f"more than 0 and less than half of the smoothness, {half:g}"
+    check(0 < curvature < half, name="curvature", value=curvature, allowed=allowed)
+    allowed = f"more than 0 and less than a tenth of L D^2 / 2, {start / 10:g}"
+    check(0 < epsilon < start / 10, name="epsilon", value=epsilon, allowed=allowed)
+    allowed = f"more than 0 and at most 1 / L = {1 / smoothness:g}"
+    check(0 < learning_rate <= 1 / smoothness, name="learning_rate", value=learning_rate, allowed=allowed)
+    check(batch_size >= 1, name="batch_size", value=batch_size, allowed="a whole number from 1")
+    return Constants(
+        smoothness=smoothness,
+        curvature=curvature,
+        noise_variance=sigma**2,
+        distance=distance,
+        start=start,
+        gap=epsilon,
+    )
 
 
 def certified_updates(axes: Axes, theorem: Certificate, *, rate: float, least: InverseLaw | None) -> pd.DataFrame:
@@ -78,7 +115,7 @@ def certified_minimax_simulated(axes: Axes, constants: Constants, *, rate: float
     certified = sizes[sizes > poles[0]]
     tried = np.geomspace(1.5 * poles[1], 50 * max(poles), 7)
     simulated = [simulated_updates(constants, batch_size=float(size), rate=rate) for size in tried]
-    axes.set_title(f"step size {rate:g}: the worst quadratic takes the minimax number", loc="left")
+    axes.set_title(f"step size {rate:g}: runs take the minimax number", loc="left")
     return lines(
         axes,
         [
@@ -105,7 +142,7 @@ def best_steps(axes: Axes, constants: Constants) -> pd.DataFrame:
     critical = least.critical_batch_size
     sizes = np.geomspace(0.01 * critical, max(100 * critical, 3 * last.critical_batch_size), 100)
     minimax = [quadratics.best(float(size))[1] for size in sizes]
-    axes.set_title("best step for each batch size: one form, four pairs of constants", loc="left")
+    axes.set_title("best step: one form, four pairs of constants", loc="left")
     return lines(
         axes,
         [

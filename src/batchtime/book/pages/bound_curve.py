@@ -170,7 +170,7 @@ def capped_bound(curve: "Curve", rule: LearningRate) -> float:
     if hottest >= curve.pole:
         return math.inf
     beta = curve.first.alpha / curve.pole / (1 - hottest / curve.pole)
-    return beta * hottest**2 / curve.first.distance
+    return float(beta * hottest**2 / curve.first.distance)
 
 
 def capped_excess(curve: "Curve", rule: LearningRate, held_out: Sequence[Point]) -> float:
@@ -202,7 +202,7 @@ def fit_curve(seen: Sequence[Point]) -> Curve:
 
 def _curve(x: Array, hottest: float) -> Curve:
     first = FirstOrder(distance=math.exp(x[0]), alpha=math.exp(x[1]))
-    return Curve(first=first, pole=hottest * (1 + math.exp(x[2])), error=math.nan, points=0)
+    return Curve(first=first, pole=float(hottest) * (1 + math.exp(x[2])), error=math.nan, points=0)
 
 
 def relative_error(curve: Curve, seen: Sequence[Point]) -> float:

@@ -9,7 +9,6 @@ before it is needed. Those of the last group need the extra `train`.
 """
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ if TYPE_CHECKING:
     from batchtime.train.timing import time_updates as time_updates
     from batchtime.train.watch import watch as watch
 
+    __version__: str
+
 _ROOMS = {
     "": ("fit",),
     ".errors": ("BatchtimeError", "FitError", "ParameterError"),
@@ -64,11 +65,12 @@ _ROOMS = {
 }
 _HOMES = {name: f"batchtime{room}" for room, names in _ROOMS.items() for name in names}
 
-__version__ = version("batchtime")
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - the table above is the list
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("batchtime")
     if name not in _HOMES:
         raise AttributeError(f"batchtime has no {name!r}; it has {', '.join(__all__)}")
     if _HOMES[name] == "batchtime" or name == "published":

@@ -384,7 +384,7 @@ def task_test() -> Task:
         ],
         "file_dep": [
             *(str(path) for path in sorted(Path().iterdir()) if path.is_file() and path.name != ".doit.json"),
-            *files("src", "book", "slides", "notebooks", "data", "tests", "benchmarks", ".ci"),
+            *files("src", "book", "slides", "notebooks", "data", "tests", "examples", "benchmarks", ".ci"),
             *(str(RUNS / f"{name}.ipynb") for name in PAGES),
             str(SITE / "index.html"),
         ],

@@ -264,7 +264,7 @@ def test_a_pilot_makes_two_ends_and_a_middle_and_answers(capsys: pytest.CaptureF
     words = ["--command", COMMAND, *GOAL, *grid, "--json", "--limit", "0.9"]
     assert cli.main(["recommend", "--pilot", *words]) == 0
     found = capsys.readouterr()
-    assert found.err == "batchtime: this pilot will cost an unknown time for 9 runs\n"
+    assert found.err.startswith("batchtime: this pilot will cost an unknown time")
     assert json.loads(found.out)["batch_size"] > 4
     assert {run.batch_size for run in records()} == {4, 16, 64}
     assert sweep(*grid, "--plan") == 0

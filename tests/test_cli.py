@@ -62,6 +62,24 @@ def test_help_answers_without_importing_what_is_slow() -> None:
     assert "Example: " in done.stdout
 
 
+def test_advice_from_two_tables_starts_without_what_is_slow_and_not_needed(tmp_path: Path) -> None:
+    """Optimisers and integrals of scipy were a third of its seconds; what they are for is another command."""
+    runs = "".join(f"{size},{100 + 1600 // size + seed}\n" for size in (4, 16, 64) for seed in range(3))
+    (tmp_path / "runs.csv").write_text("batch_size,updates\n" + runs)
+    timing = "".join(f"{size},{1e-3 + 1e-5 * size}\n" for size in (4, 16, 64, 256))
+    (tmp_path / "timing.csv").write_text("batch_size,seconds\n" + timing)
+    program = """
+import sys
+from batchtime import cli
+assert cli.main(["recommend", "runs.csv", "timing.csv"]) in {0, 2}
+slow = {"scipy.optimize", "scipy.integrate", "scipy.stats", "torch", "seaborn"}
+print(*slow.intersection(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "batch size" in done.stdout
+    assert done.stdout.splitlines()[-1] == ""
+
+
 def test_the_workloads_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"digits-mlp", "mnist-lenet", "noisy-quadratic"} <= set(answer(capsys, "workloads"))
 

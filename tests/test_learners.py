@@ -90,7 +90,12 @@ def fail_on_the_second() -> None:
         raise ValueError("no more\nmemory")
 
 
-def test_learners_are_processes_of_one_thread_that_hear_each_other() -> None:
+def test_learners_are_processes_of_one_thread_that_hear_each_other(team: Callable[..., list[Any]]) -> None:
+    assert team(gather, learners=2) == [(rank, 1, [10.0, 11.0]) for rank in range(2)]
+
+
+@pytest.mark.full
+def test_three_learners_hear_each_other() -> None:
     assert run_together(gather, learners=3) == [(rank, 1, [10.0, 11.0, 12.0]) for rank in range(3)]
 
 
@@ -121,14 +126,14 @@ def test_momentum_is_the_same_for_two_learners() -> None:
 
 @pytest.mark.usefixtures("started")
 def test_every_way_of_communication_is_timed_and_so_are_all_reduces() -> None:
-    found = time_learners(setting().workload, batch_sizes=[8, 64], learners=2, repeats=3)
+    found = time_learners(setting().workload, batch_sizes=[8, 64], learners=2, blocks=3)
     assert set(found.timings) == {"compute", "in turn", "overlapped"}
     for timings in found.timings.values():
         assert [(t.batch_size, len(t.wall_seconds), len(t.cpu_seconds)) for t in timings] == [(8, 3, 3), (64, 3, 3)]
     assert [(one.payload_bytes, len(one.seconds)) for one in found.all_reduce] == [(size, 3) for size in PAYLOADS]
     assert found.all_reduce[-1].median_seconds > found.all_reduce[0].median_seconds
     assert found.gradient_bytes == 4 * (64 * 64 + 64 + 64 * 10 + 10)  # the perceptron's weights, 4 bytes each
-    alone = time_learners(setting().workload, batch_sizes=[8], learners=1, repeats=2)
+    alone = time_learners(setting().workload, batch_sizes=[8], learners=1, blocks=2)
     assert set(alone.timings) == {"compute"}
     assert alone.all_reduce == ()
 

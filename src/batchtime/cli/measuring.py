@@ -2,6 +2,8 @@
 
 import argparse
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchtime.cli.common import (
@@ -9,16 +11,24 @@ from batchtime.cli.common import (
     RefusedError,
     Result,
     Verb,
+    add_machine,
     bar,
+    complain,
     count,
+    counted,
     finite,
     named,
+    seconds,
     store_of,
 )
-from batchtime.errors import ClockError
+from batchtime.errors import ClockError, check
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
-    pass
+    from batchtime.plan.clock import Clocked
+    from batchtime.plan.promises import Promise
+    from batchtime.runs.experiment import Experiment
+    from batchtime.runs.records import TimedRun
+    from batchtime.runs.spec import RunSpec
 
 
 def add(verb: AddVerb, *parents: Verb) -> None:
@@ -27,13 +37,22 @@ def add(verb: AddVerb, *parents: Verb) -> None:
         "time",
         _time,
         "measure seconds per update and fit its line",
-        "batchtime time digits-mlp --repeats 50",
+        "batchtime time digits-mlp --repeats 20",
         *parents,
     )
     time.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists, or MODULE:FUNCTION")
     time.add_argument("--batch-sizes", metavar="LIST", help="sizes to time (default: the sweep's and sizes between)")
-    time.add_argument("--repeats", type=count, default=50, metavar="N", help="durations a size (default: 50)")
-    time.add_argument("--allow-busy", action="store_true", help="record and fit also where other programs interfered")
+    time.add_argument(
+        "--repeats", type=count, default=20, metavar="N", help="durations a size, each of 16 updates (default: 20)"
+    )
+    time.add_argument(
+        "--seconds",
+        type=seconds,
+        default=300.0,
+        metavar="S",
+        help="that all may take; long updates have fewer durations (default: 300)",
+    )
+    add_machine(time)
 
     clock = verb(
         "clock",
@@ -46,8 +65,14 @@ def add(verb: AddVerb, *parents: Verb) -> None:
     clock.add_argument(
         "--batch-sizes", metavar="LIST", help="default: half, once and twice the optimum, and the sealed"
     )
+    clock.add_argument(
+        "--pairs",
+        metavar="TABLE.csv",
+        help="pairs with predictions made before, to clock instead",
+    )
+    clock.add_argument("--learners", type=count, default=1, metavar="L", help="that share each batch (default: 1)")
     clock.add_argument("--seeds", type=count, default=5, metavar="N", help="runs a batch size (default: 5)")
-    clock.add_argument("--allow-busy", action="store_true", help="record also where other programs interfered")
+    add_machine(clock)
 
     learners = verb(
         "learners",
@@ -59,7 +84,10 @@ def add(verb: AddVerb, *parents: Verb) -> None:
     learners.add_argument("name", metavar="NAME", help="a name that `batchtime workloads` lists")
     learners.add_argument("--learners", type=count, default=2, metavar="L", help="processes (default: 2)")
     learners.add_argument("--batch-sizes", metavar="LIST", help="of all learners together (default: 8 to 512)")
-    learners.add_argument("--repeats", type=count, default=30, metavar="N", help="durations of each (default: 30)")
+    learners.add_argument("--repeats", type=count, default=20, metavar="N", help="durations of each (default: 20)")
+    learners.add_argument(
+        "--seconds", type=seconds, default=300.0, metavar="S", help="that all may take (default: 300)"
+    )
 
     noise = verb(
         "noise",
@@ -91,20 +119,29 @@ def _time(options: argparse.Namespace) -> Result:
 
     chosen = named(options.name)
     sizes = timed_batch_sizes(chosen, options.batch_sizes)
-    path = store_of(options).timings_file(chosen.name)
+    path = store_of(options).timings_file(chosen.workload.name)
     with writing(path) as writer:  # before the measurement, not after it, it is known whether it can be kept
         record = time_updates(
-            chosen.workload, batch_sizes=sizes, repeats=options.repeats, progress=bar(f"time {chosen.name}")
+            chosen.sweep.setting,
+            batch_sizes=sizes,
+            blocks=options.repeats,
+            seconds=options.seconds,
+            threads=options.threads,
+            device=options.device,
+            progress=bar(f"time {chosen.name}"),
         )
-        ratio = record.wall_over_cpu
-        if ratio > BUSY and not options.allow_busy:
-            raise RefusedError(
-                f"this machine was busy: an update took {ratio:.2f} times its CPU time (allowed: {BUSY}); nothing was "
-                "recorded: stop other programs and measure again, or say --allow-busy"
-            )
-        fitted = fit_update_time(record.timings, allow_busy=options.allow_busy)
+        try:
+            timings = counted(options, record.timings)
+        except RefusedError as error:
+            raise RefusedError(f"{error}; nothing was recorded") from error
+        fitted = fit_update_time(timings, allow_busy=options.allow_busy)
         writer.append(record)
-    time = fitted.update_time
+    time, ratio = fitted.update_time, record.wall_over_cpu
+    fewer = {
+        one.batch_size: [len(one.wall_seconds), one.updates]
+        for one in record.timings
+        if len(one.wall_seconds) < options.repeats
+    }
     found = {
         "name": chosen.name,
         "fixed_seconds": time.fixed_seconds,
@@ -112,69 +149,132 @@ def _time(options: argparse.Namespace) -> Result:
         "largest_deviation": fitted.largest_deviation,
         "wall_over_cpu": ratio,
         "batch_sizes": sizes,
+        "fewer": fewer,
+        "threads": options.threads,
+        "device": record.provenance.device,
         "file": str(path),
     }
-    return found, (
+    text = (
         f"{chosen.name}: {time.fixed_seconds * 1e6:.4g} us an update and {time.seconds_per_example * 1e6:.4g} us an "
         f"example; medians within {100 * fitted.largest_deviation:.1f} % of that line; wall/CPU {ratio:.2f}"
     )
+    if fewer:
+        blocks = ", ".join(f"{size} ({blocks} of {updates} updates)" for size, (blocks, updates) in fewer.items())
+        text += f"\n  fewer durations than {options.repeats}, to end in time, at batch size {blocks}"
+    if ratio > BUSY:
+        complain(f"the machine was busy: wall/CPU {ratio:.2f}")
+    return found, text
 
 
 def _clock(options: argparse.Namespace) -> Result:
-    from batchtime.book.training_times import of_experiment
-    from batchtime.fit.update_time import BUSY
-    from batchtime.plan.clock import CLOCKED_SEEDS, against_the_clock, clocked_batch_sizes
+    from batchtime.plan.clock import CLOCKED_SEEDS, against_promises, against_the_clock, clocked_batch_sizes
     from batchtime.runs.catalogue import experiment
     from batchtime.runs.spec import RunSpec
-    from batchtime.runs.store import writing
-    from batchtime.train.clock import time_runs
     from batchtime.train.sweep import recorded
 
     store = store_of(options)
     chosen = experiment(options.name)
-    timings = chosen.relevant(store.latest_timing(chosen.name, own=not options.record).timings)
-    observations = chosen.fit_observations(records := recorded(chosen.sweep, name=chosen.name, store=store))
-    sizes = clocked_batch_sizes(chosen, of_experiment(chosen, records, timings))
-    if options.batch_sizes is not None:
-        sizes = chosen.changed(batch_sizes=options.batch_sizes).sweep.batch_sizes
-    path = store.timed_runs_file(chosen.name)
-    with writing(path) as writer:
-        done = {run.spec for run in store.timed_runs(chosen.name, own=not options.record)}
-        specs = [
-            RunSpec(setting=chosen.sweep.setting, batch_size=size, seed=CLOCKED_SEEDS + seed)
-            for seed in range(options.seeds)
-            for size in sizes
-        ]
-        try:
-            time_runs(
-                [spec for spec in specs if spec not in done],
-                writer=writer,
-                most_wall_over_cpu=math.inf if options.allow_busy else BUSY,
-                progress=bar(f"clock {chosen.name}"),
-            )
-        except ClockError as error:
-            raise RefusedError(str(error)) from error
-    wanted = set(specs)
-    runs = [run for run in store.timed_runs(chosen.name, own=not options.record) if run.spec in wanted]
-    rows = against_the_clock(observations, timings, runs)
+    promises = _promises(options, chosen)
+    own = not options.record
+    if promises is None:
+        from batchtime.book.training_times import of_experiment
+
+        kept = store.timing(chosen.sweep.setting, own=own, threads=options.threads, device=options.device)
+        timings = counted(options, chosen.relevant(kept.timings))
+        observations = chosen.fit_observations(records := recorded(chosen.sweep, name=chosen.name, store=store))
+        sizes = clocked_batch_sizes(chosen, of_experiment(chosen, records, timings))
+        if options.batch_sizes is not None:
+            sizes = chosen.changed(batch_sizes=options.batch_sizes).sweep.batch_sizes
+        settings = [(chosen.sweep.setting, size) for size in sizes]
+    else:
+        rates = {one.learning_rate: chosen.changed(learning_rate=one.learning_rate).sweep.setting for one in promises}
+        settings = [(rates[one.learning_rate], one.batch_size) for one in promises]
+    specs = [
+        RunSpec(setting=setting, batch_size=size, seed=CLOCKED_SEEDS + seed)
+        for seed in range(options.seeds)
+        for setting, size in settings
+    ]
+    runs = _clocked_runs(options, chosen.name, specs)
+    if promises is None:
+        rows = against_the_clock(observations, timings, runs, allow_busy=True)
+    else:
+        rows = against_promises(promises, runs)
     found: dict[str, object] = {
         "name": chosen.name,
         "batch_sizes": {
             row.batch_size: {"predicted": row.predicted, "measured": row.measured, "n_runs": row.n_runs} for row in rows
         },
-        "file": str(path),
+        "rows": [
+            {
+                "batch_size": row.batch_size,
+                "learning_rate": row.learning_rate,
+                "role": row.role,
+                "predicted": row.predicted,
+                "predicted_interval": row.predicted_interval,
+                "measured": row.measured,
+                "measured_interval": row.measured_interval,
+                "n_runs": row.n_runs,
+                "updates_error": row.updates_error,
+                "seconds_error": finite(row.seconds_error),
+            }
+            for row in rows
+        ],
+        "file": str(store.timed_runs_file(chosen.name)),
     }
-    lines = [
-        f"{chosen.name}, M = {row.batch_size}: predicted {row.predicted:.3g} s, measured "
-        + (
-            "nothing"
-            if row.measured is None or row.error is None
-            else f"{row.measured:.3g} s, {100 * row.error:+.1f} %"
-        )
-        + f" ({row.n_runs} runs, wall/CPU at most {row.wall_over_cpu:.2f})"
-        for row in rows
-    ]
-    return found, "\n".join(lines)
+    return found, "\n".join(f"{chosen.name}, {_clocked_line(row)}" for row in rows)
+
+
+def _promises(options: argparse.Namespace, chosen: "Experiment") -> "list[Promise] | None":
+    """Return what was predicted of the pairs that are to be clocked; None where a sweep's own batch sizes are."""
+    from batchtime.plan.promises import read_promises
+    from batchtime.runs.store import data_folder
+
+    path = options.pairs
+    if path is None and options.learners > 1:
+        folder = Path(options.data or data_folder()) / "predictions"
+        path = folder / f"{chosen.name}-{options.learners}-learners.csv"
+        allowed = f"a number with predictions: benchmarks/predict_clock.py writes {path}"
+        check(path.exists(), name="learners", value=options.learners, allowed=allowed)
+    if path is None:
+        return None
+    allowed = "nothing beside --pairs and --learners"
+    check(options.batch_sizes is None, name="batch_sizes", value=options.batch_sizes, allowed=allowed)
+    return read_promises(path)
+
+
+def _clocked_runs(options: argparse.Namespace, name: str, specs: "Sequence[RunSpec]") -> "list[TimedRun]":
+    """Return these runs with the clock running, training those that are not recorded."""
+    from batchtime.fit.update_time import BUSY
+    from batchtime.runs.store import writing
+    from batchtime.train.clock import time_runs
+
+    store, own = store_of(options), not options.record
+    machine = {"threads": options.threads, "device": options.device, "learners": options.learners}
+    with writing(store.timed_runs_file(name)) as writer:
+        done = {run.spec for run in store.timed_runs(name, own=own, **machine)}
+        try:
+            time_runs(
+                [spec for spec in specs if spec not in done],
+                writer=writer,
+                most_wall_over_cpu=math.inf if options.allow_busy or options.cpu_time else BUSY,
+                progress=bar(f"clock {name}"),
+                **machine,
+            )
+        except ClockError as error:
+            raise RefusedError(str(error)) from error
+    wanted = set(specs)
+    return [run for run in store.timed_runs(name, own=own, **machine) if run.spec in wanted]
+
+
+def _clocked_line(row: "Clocked") -> str:
+    rate = "" if row.learning_rate is None else f", learning rate {row.learning_rate:g} ({row.role})"
+    measured = (
+        "nothing" if row.measured is None or row.error is None else f"{row.measured:.3g} s, {100 * row.error:+.1f} %"
+    )
+    return (
+        f"M = {row.batch_size}{rate}: predicted {row.predicted:.3g} s, measured {measured} ({row.n_runs} runs, "
+        f"wall/CPU at most {row.wall_over_cpu:.2f})"
+    )
 
 
 def _learners(options: argparse.Namespace) -> Result:
@@ -186,7 +286,13 @@ def _learners(options: argparse.Namespace) -> Result:
     sizes = chosen.changed(batch_sizes=options.batch_sizes or "[8, 16, 32, 64, 96, 128, 256, 512]").sweep.batch_sizes
     path = store_of(options).learners_file(chosen.name)
     with writing(path) as writer:
-        record = time_learners(chosen.workload, batch_sizes=sizes, learners=options.learners, repeats=options.repeats)
+        record = time_learners(
+            chosen.workload,
+            batch_sizes=sizes,
+            learners=options.learners,
+            blocks=options.repeats,
+            seconds=options.seconds,
+        )
         writer.append(record)
     found: dict[str, object] = {
         "name": chosen.name,

@@ -1,9 +1,18 @@
 """What was measured and is fitted: updates to the target, and durations of updates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+
+LARGEST = 1e50
+"""Of batch sizes, updates and seconds, and one over the least: beyond it squares of products are no numbers."""
+POSSIBLE = f"from {1 / LARGEST:g} to {LARGEST:g}"
+
+
+def possible(value: float) -> bool:
+    """Return whether a batch size, a number of updates or a duration can be reckoned with."""
+    return 1 / LARGEST <= value <= LARGEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +35,21 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateTiming:
-    """Durations of single updates at one batch size, every repeat kept: wall and thread-CPU seconds, paired."""
+    """Durations of updates at one batch size, every repeat kept.
+
+    Args:
+        batch_size: In examples.
+        wall_seconds: Of an update, the mean of `updates` in a row.
+        cpu_seconds: Of the thread in each of them; on a GPU what passed between two of its own events.
+        updates: In a row, of each duration.
+        loading_seconds: Wall seconds of an update's batch alone: drawn, gathered and augmented; none if not measured.
+    """
 
     batch_size: int
     wall_seconds: tuple[float, ...]
     cpu_seconds: tuple[float, ...]
+    updates: int = 1
+    loading_seconds: tuple[float, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -41,6 +60,11 @@ class UpdateTiming:
     def wall_over_cpu(self) -> float:
         """Median of wall / CPU: 1 on a quiet machine."""
         return float(np.median(np.divide(self.wall_seconds, self.cpu_seconds)))
+
+    @property
+    def by_cpu(self) -> "UpdateTiming":
+        """The same with CPU seconds in place of wall seconds: of a machine that does other work beside."""
+        return replace(self, wall_seconds=self.cpu_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

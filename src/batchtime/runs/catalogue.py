@@ -23,9 +23,10 @@ def experiment(name: str) -> Experiment:
     """
     if name not in EXPERIMENTS:
         near = ", ".join(difflib.get_close_matches(name, EXPERIMENTS, n=3))
+        refused = ", and here no function of one's own" if ":" in name else ""
         raise ParameterError(
             f"workload = {name!r} is not allowed; allowed: a name that `batchtime workloads` lists"
-            f"{f' ({near}?)' if near else ''}, module:function of your own, or, to fit, a table that exists"
+            f"{f' ({near}?)' if near else ''}{refused}"
         )
     return EXPERIMENTS[name]
 
@@ -90,16 +91,22 @@ def swept(names: Sequence[str]) -> dict[str, Experiment]:
 def timed_batch_sizes(chosen: Experiment, given: str | None = None) -> tuple[int, ...]:
     """Return the batch sizes at which an experiment's updates are timed.
 
-    Without `given`: 1, those of its sweep, and a size between each two neighbours, so that not all are powers of two.
+    Without `given`: 1, those of its sweep, of a named one also those of the others of its workload and optimizer, and
+    a size between each two neighbours, so that not all are powers of two.
 
     Raises:
         ParameterError: If `given` is no list of batch sizes.
     """
     if given is not None:
         return chosen.changed(batch_sizes=given).sweep.batch_sizes
-    swept = sorted({1, *chosen.sweep.batch_sizes})
-    between = {low + (high - low) // 2 for low, high in pairwise(swept)}
-    return tuple(sorted(between | set(swept)))
+    swept = {1, *chosen.sweep.batch_sizes}
+    if chosen == EXPERIMENTS.get(chosen.name):
+        alike = (chosen.workload, chosen.sweep.setting.optimizer)
+        swept = swept.union(
+            *(e.sweep.batch_sizes for e in EXPERIMENTS.values() if (e.workload, e.sweep.setting.optimizer) == alike)
+        )
+    between = {low + (high - low) // 2 for low, high in pairwise(sorted(swept))}
+    return tuple(sorted(between | swept))
 
 
 def read_catalogue(text: str) -> dict[str, Experiment]:

@@ -10,7 +10,7 @@ from typing import Literal
 from batchtime.errors import check
 from batchtime.fit.measurements import AllReduceTiming, Observation, UpdateTiming
 from batchtime.laws.updates import InverseLaw
-from batchtime.runs.spec import RunSpec, Setting, Target
+from batchtime.runs.spec import Device, Optimizer, RunSpec, Sampling, Setting, Source, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +40,17 @@ class Evaluations:
     def outcome(self, target: Target) -> "Outcome":
         """Return the updates at which `target` was reached, as the interval between two evaluations.
 
-        Reached means: at or below the target at this and the following `hold - 1` evaluations.
+        Reached means: the target is met at this and the following `hold - 1` evaluations.
         """
         values = self.metrics[target.metric]
         held = 0
         for position, value in enumerate(values):
-            held = held + 1 if value is not None and value <= target.value else 0
+            held = held + 1 if target.is_met(value) else 0
             if held == target.hold:
                 first = position - target.hold + 1
                 lower = self.updates[first - 1] if first > 0 else 0
                 return Outcome(status="reached", lower=lower, upper=self.updates[first])
-        # `held` evaluations at the end are at or below: what is known is only that the ones before them were not.
+        # `held` evaluations at the end meet it: what is known is only that the ones before them did not.
         above = len(values) - held
         last = self.updates[above - 1] if above > 0 else 0
         diverged = bool(values) and values[-1] is None
@@ -113,12 +113,17 @@ class Provenance:
     date: str
     examples_sha256: str | None = None
 
+    def made_by(self, *, threads: int, device: Device) -> bool:
+        """Return whether this was made by so many threads of a device; a GPU's make is not looked at."""
+        return self.threads == threads and self.device.partition(" ")[0] == device
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """One finished run: its spec (setting, batch size, seed), what came of it, what it cost, where it comes from.
 
     `reports` are numbers taken once, of the model that reached the target (a translation's BLEU score).
+    `block_seconds` are mean wall seconds of an update in blocks, where the log of a command tells them.
     """
 
     setting: Setting
@@ -129,11 +134,21 @@ class RunRecord:
     cost: Cost
     provenance: Provenance
     reports: Mapping[str, float] = field(default_factory=dict)
+    block_seconds: tuple[float, ...] = ()
 
     @property
     def spec(self) -> RunSpec:
         """The run that was asked for: equal specs are the same run."""
         return RunSpec(setting=self.setting, batch_size=self.batch_size, seed=self.seed)
+
+    @property
+    def ending(self) -> Literal["reached", "censored", "diverged"]:
+        """How the run ended: `outcome.status`, but "diverged" also where another metric stopped being finite.
+
+        An error stays finite when the loss does not, so that the outcome alone calls such a run "censored".
+        """
+        lost = any(values[-1] is None for values in self.evaluations.metrics.values() if values)
+        return "diverged" if lost and self.outcome.upper is None else self.outcome.status
 
     def at(self, target: Target) -> "RunRecord":
         """Return the same run read at another target, from its kept evaluations.
@@ -177,11 +192,43 @@ class StudentResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingRecord:
-    """The update timings of one workload on one machine, measured in one session."""
+    """The update timings of one workload on one machine, measured in one session.
+
+    Args:
+        workload: Its name.
+        timings: By increasing batch size.
+        provenance: Where this comes from; threads and device are part of what was timed.
+        dataset: Of the workload; None in records from before these were kept, as with `model`.
+        model: Of the workload.
+        source: Of a workload of one's own.
+        optimizer: That did the updates.
+        sampling: How batches were drawn.
+        discarded: Updates after each change of the batch size that were not timed.
+    """
 
     workload: str
     timings: tuple[UpdateTiming, ...]
     provenance: Provenance
+    dataset: str | None = None
+    model: str | None = None
+    source: Source | None = None
+    optimizer: Optimizer = Optimizer()
+    sampling: Sampling = "with replacement"
+    discarded: int = 0
+
+    def mismatch(self, setting: Setting, *, threads: int = 1, device: Device = "cpu") -> str | None:
+        """Return in words what of this is not as in a setting, so that its seconds are others; None if nothing is."""
+        workload = setting.workload
+        pairs = {
+            "data set": (self.dataset or workload.dataset, workload.dataset),
+            "model": (self.model or workload.model, workload.model),
+            "source": (self.source, workload.source),
+            "optimizer": (self.optimizer, setting.optimizer),
+            "sampling": (self.sampling, setting.sampling),
+            "number of threads": (self.provenance.threads, threads),
+            "device": (self.provenance.device.partition(" ")[0], device),
+        }
+        return next((f"another {what}" for what, (have, want) in pairs.items() if have != want), None)
 
     @property
     def wall_over_cpu(self) -> float:
@@ -201,7 +248,8 @@ class TimedRun:
         lower_seconds: Wall seconds of the first `outcome.lower` updates.
         upper_seconds: Wall seconds of the first `outcome.upper` updates; None where the target was not reached.
         wall_over_cpu: Wall over CPU seconds of all updates: 1 on a quiet machine.
-        provenance: Where this comes from.
+        provenance: Where this comes from; its threads and device are part of what was timed.
+        learners: Processes that shared each batch.
     """
 
     setting: Setting
@@ -212,11 +260,29 @@ class TimedRun:
     upper_seconds: float | None
     wall_over_cpu: float
     provenance: Provenance
+    learners: int = 1
 
     @property
     def spec(self) -> RunSpec:
         """The run that was timed."""
         return RunSpec(setting=self.setting, batch_size=self.batch_size, seed=self.seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SleepingWork:
+    """A stated sleep in place of the work of an update.
+
+    Args:
+        fixed_seconds: Of each update.
+        seconds_per_example: Of each example of a learner's share.
+    """
+
+    fixed_seconds: float
+    seconds_per_example: float
+
+    def seconds(self, examples: float) -> float:
+        """Return how long a learner sleeps for its share of a batch."""
+        return self.fixed_seconds + self.seconds_per_example * examples
 
 
 CommunicationMode = Literal["compute", "in turn", "overlapped"]
@@ -234,6 +300,8 @@ class LearnersRecord:
         timings: By way of communication, updates at some total batch sizes; of the learners' durations the longest.
         all_reduce: All-reduces of several payloads; none for one learner.
         provenance: Where this comes from.
+        sleeping: What stood in for the work of an update; None where a model was trained.
+        bytes_per_second: That each learner could send, where the network was limited.
     """
 
     workload: str
@@ -242,6 +310,8 @@ class LearnersRecord:
     timings: Mapping[CommunicationMode, tuple[UpdateTiming, ...]]
     all_reduce: tuple[AllReduceTiming, ...]
     provenance: Provenance
+    sleeping: SleepingWork | None = None
+    bytes_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,3 +456,15 @@ def unwatched(done: int, total: int) -> None:
 def total_cost(records: Sequence[RunRecord]) -> Cost:
     """Return what one or more runs cost together."""
     return reduce(add, (record.cost for record in records))
+
+
+def timings_of_runs(records: Sequence[RunRecord]) -> list[UpdateTiming]:
+    """Return the durations of updates that runs of a command tell themselves, by batch size."""
+    blocks: dict[int, tuple[float, ...]] = {}
+    for record in records:
+        if record.block_seconds:
+            blocks[record.batch_size] = (*blocks.get(record.batch_size, ()), *record.block_seconds)
+    return [
+        UpdateTiming(batch_size=size, wall_seconds=seconds, cpu_seconds=seconds)
+        for size, seconds in sorted(blocks.items())
+    ]

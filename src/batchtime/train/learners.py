@@ -3,10 +3,10 @@
 import contextlib
 import multiprocessing
 import os
-import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from time import perf_counter, thread_time
 from typing import Any, TypeVar
@@ -24,15 +24,17 @@ from batchtime.runs.provenance import provenance
 from batchtime.runs.records import CommunicationMode, LearnersRecord, RunRecord
 from batchtime.runs.spec import RunSpec, Workload
 from batchtime.train.loop import Trainer, begin, train_to_target
-from batchtime.train.workloads import Task, build
+from batchtime.train.task import Task
+from batchtime.train.timing import BLOCKS, DISCARDED, SECONDS, Blocks, plan_blocks, turns
+from batchtime.train.workloads import build
 
 _R = TypeVar("_R")
 PAYLOADS = tuple(4**k for k in range(1, 13))
 """Bytes of the all-reduces that are timed: 4 to 16.8 million."""
 BUCKET_MEGABYTES = 0.1
 """What is exchanged at once during the backward pass: small, so that a small model has several buckets."""
-_WARM_UP = 5
-_AT_ONCE = 4  # updates or all-reduces between two looks at the clock
+BUCKETS = 4
+"""Into which a gradient is cut where the work is a sleep."""
 
 
 class GradientTeam:
@@ -58,13 +60,16 @@ class _AloneTeam(GradientTeam):
         return list(gradients)
 
 
-def run_together(work: Callable[..., _R], *arguments: object, learners: int) -> list[_R]:
+def run_together(
+    work: Callable[..., _R], *arguments: object, learners: int, namespaces: Sequence[str] = ()
+) -> list[_R]:
     """Call a function in several processes on this machine that can talk to each other by torch.distributed.
 
     Args:
         work: A function of a module; what it returns must be picklable.
         arguments: What it is called with, the same in every process.
         learners: Number of processes, one thread each; they talk by gloo over the loopback interface.
+        namespaces: Network namespaces that the processes enter, one each; none to stay on the loopback interface.
 
     Returns:
         What each process returned, by rank.
@@ -78,7 +83,11 @@ def run_together(work: Callable[..., _R], *arguments: object, learners: int) -> 
     with tempfile.TemporaryDirectory() as folder:
         pipes = [context.Pipe(duplex=False) for _ in range(learners)]
         processes = [
-            context.Process(target=_learner, args=((rank, learners, folder), sender, work, arguments), daemon=True)
+            context.Process(
+                target=_learner,
+                args=((rank, learners, folder), sender, work, arguments, *namespaces[rank : rank + 1]),
+                daemon=True,
+            )
             for rank, (_, sender) in enumerate(pipes)
         ]
         try:
@@ -111,13 +120,21 @@ def _received(receivers: Sequence[Connection]) -> list[Any]:
 
 
 def _learner(
-    place: tuple[int, int, str], sender: Connection, work: Callable[..., object], arguments: Sequence[object]
+    place: tuple[int, int, str],
+    sender: Connection,
+    work: Callable[..., object],
+    arguments: Sequence[object],
+    namespace: str | None = None,
 ) -> None:
     """Be one learner: its rank, how many there are, and the folder where they meet."""
     rank, learners, folder = place
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
     try:
+        if namespace is not None:
+            from batchtime.train.limited import enter
+
+            enter(namespace)
         dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=learners)
         found, reason = work(*arguments), None
         dist.barrier()  # nobody leaves while others still talk
@@ -138,7 +155,7 @@ def train_together(specs: Sequence[RunSpec], *, learners: int) -> list[RunRecord
         ParameterError: If the learners do not divide a batch size.
         LearnersError: If a process stopped.
     """
-    _check_shares([spec.batch_size for spec in specs], learners)
+    check_shares([spec.batch_size for spec in specs], learners)
     return run_together(_train, tuple(specs), learners=learners)[0]
 
 
@@ -149,11 +166,16 @@ def parameters_after(spec: RunSpec, *, updates: int, learners: int) -> list[Arra
         ParameterError: If the learners do not divide the batch size.
         LearnersError: If a process stopped.
     """
-    _check_shares([spec.batch_size], learners)
+    check_shares([spec.batch_size], learners)
     return run_together(_parameters, spec, updates, learners=learners)
 
 
-def _check_shares(batch_sizes: Sequence[int], learners: int) -> None:
+def check_shares(batch_sizes: Sequence[int], learners: int) -> None:
+    """Refuse batch sizes that learners cannot share evenly.
+
+    Raises:
+        ParameterError: If they do not divide one of them.
+    """
     allowed = f"multiples of the {learners} learners, for each takes the same share"
     check(
         all(size % learners == 0 for size in batch_sizes), name="batch_sizes", value=list(batch_sizes), allowed=allowed
@@ -173,27 +195,29 @@ def _parameters(spec: RunSpec, updates: int) -> Array:
 
 
 def time_learners(
-    workload: Workload, *, batch_sizes: Sequence[int], learners: int, repeats: int = 30
+    workload: Workload, *, batch_sizes: Sequence[int], learners: int, blocks: int = BLOCKS, seconds: float = SECONDS
 ) -> LearnersRecord:
     """Measure what an update takes with several learners at some total batch sizes, and what an all-reduce takes.
 
-    Three ways of communication take turns with the batch sizes in random order: without any ("compute"), with one
-    all-reduce after the backward pass ("in turn"), and with buckets that travel during it ("overlapped", torch's
-    DistributedDataParallel). An update ends when the last learner has ended it.
+    Three ways of communication and the batch sizes take turns as in `time_updates`, blocks in random order: without any
+    ("compute"), with one all-reduce after the backward pass ("in turn"), and with buckets that travel during it
+    ("overlapped", torch's DistributedDataParallel). An update ends when the last learner has ended it.
 
     Args:
         workload: What is trained.
         batch_sizes: Examples in a batch, of all learners together; multiples of `learners`.
         learners: Processes, one thread each; for one alone "compute" is all there is.
-        repeats: Durations kept of each.
+        blocks: Durations kept of each, each the mean of 16 updates; fewer where they do not fit into the budget.
+        seconds: The budget.
 
     Raises:
-        ParameterError: If the learners do not divide a batch size, or the repeats are not allowed.
+        ParameterError: If the learners do not divide a batch size, or the blocks or the budget are not allowed.
         LearnersError: If a process stopped.
     """
-    _check_shares(batch_sizes, learners)
-    check(repeats >= 1, name="repeats", value=repeats, allowed="a whole number, at least 1")
-    found = run_together(_time, workload, tuple(batch_sizes), repeats, learners=learners)
+    check_shares(batch_sizes, learners)
+    check(blocks >= 1, name="blocks", value=blocks, allowed="a whole number, at least 1")
+    check(seconds > 0, name="seconds", value=seconds, allowed="more than 0")
+    found = run_together(_time, workload, tuple(batch_sizes), blocks, seconds, learners=learners)
     by_mode: dict[CommunicationMode, list[UpdateTiming]] = {}
     first_updates, first_reduces, gradient_bytes = found[0]
     for mode, size in first_updates:
@@ -216,40 +240,57 @@ def time_learners(
     )
 
 
+_Key = tuple[CommunicationMode, int] | int
+"""What takes turns: updates of a way of communication and a batch size, or an all-reduce of so many bytes."""
 _Durations = dict[tuple[CommunicationMode, int], list[tuple[float, float]]]
 
 
 def _time(
-    workload: Workload, batch_sizes: Sequence[int], repeats: int
+    workload: Workload, batch_sizes: Sequence[int], blocks: int, budget: float
 ) -> tuple[_Durations, dict[int, list[float]], int]:
     """Return (wall, CPU) seconds by mode and batch size, seconds by payload, and the bytes of a gradient."""
     task, learners = build(workload), dist.get_world_size()
     modes: tuple[CommunicationMode, ...] = ("compute",) if learners == 1 else ("compute", "in turn", "overlapped")
     updaters = {(mode, size): _updater(mode, task, size) for mode in modes for size in batch_sizes}
     payloads = {payload: torch.zeros(payload // 4) for payload in (PAYLOADS if learners > 1 else ())}
-    for update in updaters.values():
-        update(_WARM_UP)
-    for payload in payloads.values():
-        dist.all_reduce(payload)
+    works: dict[_Key, Callable[[int], None]] = {size: partial(_reduce, payload) for size, payload in payloads.items()}
+    works |= {pair: update for pair, update in updaters.items()}  # noqa: C416 - for mypy, a key of either kind
+    costs: dict[_Key, float] = {}
+    for key, work in works.items():
+        work(DISCARDED)
+        with clock() as seconds:
+            work(2)
+        costs[key] = seconds[0] / 2
+    plan = _shared(plan_blocks(costs, blocks=blocks, seconds=budget))
     durations: _Durations = {key: [] for key in updaters}
     reduces: dict[int, list[float]] = {payload: [] for payload in payloads}
-    shuffle = random.Random(0)  # noqa: S311 - the same order in every learner, no secret
-    for _ in range(repeats):
-        for key in shuffle.sample(list(updaters), len(updaters)):
-            with _clock() as seconds:
-                updaters[key](_AT_ONCE)
-            durations[key].append((seconds[0] / _AT_ONCE, seconds[1] / _AT_ONCE))
-        for size in shuffle.sample(list(payloads), len(payloads)):
-            with _clock() as seconds:
-                for _ in range(_AT_ONCE):
-                    dist.all_reduce(payloads[size])
-            reduces[size].append(seconds[0] / _AT_ONCE)
+    for key in turns(plan):
+        count = plan[key].updates
+        works[key](DISCARDED)
+        with clock() as seconds:
+            works[key](count)
+        if isinstance(key, int):
+            reduces[key].append(seconds[0] / count)
+        else:
+            durations[key].append((seconds[0] / count, seconds[1] / count))
     gradient_bytes = sum(parameter.numel() * parameter.element_size() for parameter in task.model().parameters())
     return durations, reduces, gradient_bytes
 
 
+def _reduce(payload: Tensor, count: int) -> None:
+    for _ in range(count):
+        dist.all_reduce(payload)
+
+
+def _shared(plan: dict[_Key, Blocks]) -> dict[_Key, Blocks]:
+    """Return the plan of the first learner: all must do the same."""
+    plans = [plan]
+    dist.broadcast_object_list(plans, src=0)
+    return plans[0]
+
+
 @contextlib.contextmanager
-def _clock() -> Iterator[list[float]]:
+def clock() -> Iterator[list[float]]:
     """Take the wall and CPU seconds of a block that all learners begin together."""
     seconds: list[float] = []
     dist.barrier()
@@ -314,7 +355,7 @@ def compare_learners(specs: Sequence[RunSpec], *, learners: int, updates: int = 
         ParameterError: If the learners do not divide a batch size.
         LearnersError: If a process stopped.
     """
-    _check_shares([spec.batch_size for spec in specs], learners)
+    check_shares([spec.batch_size for spec in specs], learners)
     ((by_one, alone),) = run_together(_parameters_and_runs, tuple(specs), updates, learners=1)
     by_each = run_together(_parameters_and_runs, tuple(specs), updates, learners=learners)
     first, together = by_each[0]

@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 from batchtime.errors import FitError
 from batchtime.fit.means import mean_updates
 from batchtime.runs import published
-from batchtime.runs.catalogue import experiment
+from batchtime.runs.catalogue import EXPERIMENTS
 from batchtime.runs.store import Store
 
 Array = npt.NDArray[np.float64]
@@ -73,8 +73,8 @@ def recorded_means(store: Store) -> pd.DataFrame:
         store: Where the runs are.
     """
     made = []
-    for name in store.published():
-        chosen = experiment(name)
+    for name in filter(EXPERIMENTS.__contains__, store.published()):
+        chosen = EXPERIMENTS[name]
         if chosen.unfinished:
             continue
         sweep = chosen.sweep

@@ -27,7 +27,6 @@ from batchtime.train.clock import time_runs
 from batchtime.train.sweep import complete
 from batchtime.train.timing import time_updates
 
-_REPEATS = 30
 _PATIENCE = 4
 """Measurements that are made again because other programs were running."""
 
@@ -120,7 +119,7 @@ def _timing(part: Experiment, store: Store) -> TimingRecord:
 
 def _tries(part: Experiment) -> Iterator[TimingRecord]:
     for _ in range(_PATIENCE):
-        record = time_updates(part.workload, batch_sizes=timed_batch_sizes(part), repeats=_REPEATS)
+        record = time_updates(part.workload, batch_sizes=timed_batch_sizes(part))
         yield record
         if record.wall_over_cpu <= BUSY:
             return

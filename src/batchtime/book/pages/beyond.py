@@ -123,13 +123,14 @@ def left_out(errors: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 
 def curve_counts(means: pd.DataFrame) -> pd.DataFrame:
-    """Return for each source how many series are on the curve, and how many are left out for which reason."""
+    """Return how many series, of ours and published ones, are on the curve or left out for which reason."""
     about = universal.screened(means)
     short = about["reason"].str.replace(r"^the same numbers as .*", "the numbers of another series", regex=True)
     table = about.assign(reason=short.replace("", "on the curve"), source=about["source"].map(SOURCES))
     counts = pd.crosstab(table["reason"], table["source"])
     order = ["on the curve", *[name for name in counts.index if name != "on the curve"]]
-    return counts.loc[order].assign(all=counts.sum(axis=1)).reset_index()
+    sums = pd.DataFrame({"ours": counts[SOURCES["recorded"]], "published": counts.sum(axis=1)})
+    return sums.assign(published=sums["published"] - sums["ours"]).loc[order].reset_index()
 
 
 # GPU truth
@@ -162,7 +163,7 @@ def truth(losses: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 
 def truth_by_workload(losses: pd.DataFrame) -> pd.DataFrame:
-    """Return what advice did on each workload: cases, answered, within 10 %, worst, and whether its bound held."""
+    """Return what advice did on each workload: cases, answered, within 10 %, and how often its bound held."""
     part = losses[(losses["way"] == "advice") & (losses["reason"] == "")]
     held = part["loss"] <= part["bound"] + 1e-3
     marked = part.assign(hit=part["loss"] <= gpu_truth.WITHIN, held=held, given=part["loss"].notna())
@@ -170,11 +171,9 @@ def truth_by_workload(losses: pd.DataFrame) -> pd.DataFrame:
     given = groups["given"].sum()
     return pd.DataFrame(
         {
-            "series": groups["series"].nunique(),
             "cases": groups.size(),
             "answered": given,
             "within_10_share": groups["hit"].sum() / given,
-            "worst_share": groups["loss"].max(),
             "bound_held_share": groups["held"].sum() / given,
         }
     ).reset_index()
@@ -210,15 +209,16 @@ def forms(fitted: pd.DataFrame, shared: pd.DataFrame) -> tuple[Figure, pd.DataFr
 def worst_shared(shared: pd.DataFrame, count: int = 6) -> pd.DataFrame:
     """Return where delta + gamma M / L + c log2 L does worst, and what that costs in the optimum."""
     chosen = shared[shared["exchange"] == "tree"].nlargest(count, "rms")
-    columns = {"rms": "rms_share", "apart": "apart_share", "lost": "lost_share", "lost_90": "lost_90_share"}
-    return chosen[["workload", "device", "most_learners", *columns]].rename(columns=columns)
+    columns = {"rms": "rms_share", "apart": "apart_share", "lost": "lost_share"}
+    return chosen[["workload", "device", *columns]].rename(columns=columns)
 
 
 def form_counts(fitted: pd.DataFrame) -> pd.DataFrame:
     """Return `gpu_times.by_form` with fractions by names that tables know."""
     table = gpu_times.by_form(fitted)
     names = {name: f"{name}_share" for name in ("median_rms", "rms_90", "median_lost", "lost_90", "best")}
-    return table.assign(source=table["source"].map(SOURCES)).rename(columns=names)
+    columns = ["source", "form", "median_rms_share", "lost_90_share", "best_share"]
+    return table.assign(source=table["source"].map(SOURCES)).rename(columns=names)[columns]
 
 
 # Energy and money

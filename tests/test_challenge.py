@@ -102,7 +102,10 @@ def test_six_baselines_answer_every_task_and_the_advice_is_within_ten_percent_mo
     frame = scores({name: [answer(task, choose) for task in every] for name, choose in baselines(STORE).items()})
     table = frame.set_index("entry")
     assert len(table) == 6
-    assert table.loc["batchtime recommend", "regret"] < table.drop(index=["batchtime recommend", "two lines"])["regret"].min() / 3
+    assert (
+        table.loc["batchtime recommend", "regret"]
+        < table.drop(index=["batchtime recommend", "two lines"])["regret"].min() / 3
+    )
     assert table.loc["always 64", "spent"] == 0
 
 
@@ -153,7 +156,10 @@ def test_an_entry_is_answered_the_same_twice_in_a_process_of_its_own(tmp_path: P
         ("def choose(pilot): return None", r"choose returned None"),
         ("def choose(pilot): return -3", r"choose returned -3"),
         ("def choose(pilot): return float('nan')", r"choose returned nan"),
-        ("def choose(pilot): return pilot.run(48)", r"batch_size = 48 .*those that were run: 8, 32, 128, 512 \(line 1\)"),
+        (
+            "def choose(pilot): return pilot.run(48)",
+            r"batch_size = 48 .*those that were run: 8, 32, 128, 512 \(line 1\)",
+        ),
         ("import os\ndef choose(pilot): os._exit(0)", r"task made: it ended its process"),
     ],
 )
@@ -187,5 +193,14 @@ def test_the_entry_of_the_page_is_scored_as_it_stands_there(
     by_name = {row["entry"]: row for row in found["scores"]}
     assert len(by_name) == 7
     assert by_name["entry.py"]["cost"] < by_name["two lines"]["cost"]
-    assert cli.main(["challenge", str(path)]) == 0
-    assert "entry.py" in capsys.readouterr().out
+
+
+def test_a_person_reads_the_same_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(challenge, "tasks", lambda _store: [MADE])
+    assert cli.main(["challenge", str(entry(tmp_path, "def choose(pilot): return 64"))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("1 tasks of 1 workloads")
+    assert len(lines) == 2 + 7
+    assert any(line.startswith("entry.py ") for line in lines)

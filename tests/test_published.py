@@ -3,6 +3,9 @@
 import doctest
 import importlib.util
 import json
+import os
+import shutil
+import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
@@ -214,3 +217,29 @@ def test_runs_become_their_mean_and_standard_deviation_and_failures_are_counted(
 def test_the_step_rule_is_read_off_the_step_sizes(power: float, name: str) -> None:
     sizes = np.array([8.0, 32.0, 128.0])
     assert maker().step_rule(pd.DataFrame({"batch_size": sizes, "learning_rate": 0.01 * sizes**power})) == name
+
+
+def test_a_series_that_is_added_as_the_page_says_is_listed_fitted_and_on_the_curve(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    facts = tmp_path / "src" / "batchtime" / "runs" / "facts"
+    rows = "".join(f"mine-0.9,{size},3,3,{100 * (1 + 64 / size):g},,5,0.1\n" for size in (8, 32, 128, 512))
+    for name, lines in (
+        ("updates", rows),
+        ("series", "mine-0.9,me,runs.csv,mine,updates,,constant,sgd,accuracy 0.9,\n"),
+        ("sources", "me,updates,me/runs,0123abc,runs.csv,MIT\n"),
+        ("seconds", "me,mine,V100,1,1,,update,8 32 128 512,0.1 0.11 0.2 0.7,\n"),
+    ):
+        with (facts / f"{name}.csv").open("a", encoding="utf-8") as file:
+            file.write(lines)
+    program = (
+        "from batchtime import cli; from batchtime.book.beyond import universal\n"
+        "assert cli.main(['fit', 'published:mine-0.9', '--json']) == 0\n"
+        "assert cli.main(['recommend', 'published:mine-0.9', '--json']) == 0\n"
+        "about = universal.screened(universal.points())\n"
+        "assert about.loc['mine-0.9', 'reason'] == ''\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
+    fitted, advised = map(json.loads, done.stdout.splitlines())
+    assert fitted["critical_batch_size"] == pytest.approx(64, rel=0.02)
+    assert 8 <= advised["batch_size"] <= 512

@@ -24,6 +24,8 @@ def published(root: Path, sweep: str) -> dict[str, object]:
 def test_the_readme_gives_the_numbers_of_the_book(root: Path, site: Path) -> None:  # noqa: ARG001 - the pages are run
     text = (root / "README.md").read_text(encoding="utf-8")
     time = glued(root, "training-time-mnist-lenet") | published(root, "mnist-lenet")
+    beyond = glued(root, "beyond")
+    beyond["n_published"] = int(beyond["n_series"]) - int(beyond["n_ours"])
     within = [
         published(root, name)["worst_error"] for name in ("europarl-gru", "cifar10-cnn", "mnist-lenet", "cifar100-cnn")
     ]
@@ -34,6 +36,8 @@ def test_the_readme_gives_the_numbers_of_the_book(root: Path, site: Path) -> Non
         f"and {100 * time['worst']:.0f} % off at the worst batch size",
         "The law is within {:.1f} % of the means on Europarl, {:.1f} % on CIFAR-10, {:.1f} % on MNIST and "
         "{:.1f} % on CIFAR-100".format(*(100 * float(one) for one in within)),
+        "{n_published} series that others published lie with {n_ours} of ours on one curve, from three batch sizes the "
+        "others are predicted to a median of {pole_median:.1%}".format(**beyond).replace("%", " %"),
     ]
     assert [sentence for sentence in expected if sentence not in text] == []
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -37,13 +38,19 @@ EXAMPLE = "zeus-cifar100-0.5"
 _OUTCOMES = {"within 10 % of the best": plots.PREDICTED, "further off": plots.FITTED, "no answer": plots.LEFT_OUT}
 
 
-def _percent_axis(axes: Any, label: str, *, of: str = "y") -> None:
+def _percent_axis(axes: Axes, label: str, *, of: str = "y") -> None:
     """Put fractions on a logarithmic axis in percent."""
     axis = axes.yaxis if of == "y" else axes.xaxis
     (axes.set_yscale if of == "y" else axes.set_xscale)("log")
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axis.set_minor_formatter(NullFormatter())
     axis.set_label_text(label)
+
+
+def _shares(axes: Axes, values: "pd.Series[float]", **look: Any) -> None:
+    """Draw which share of some values lies below each value, at a hundred places."""
+    shares = np.linspace(0, 1, 101)
+    sns.lineplot(x=values.quantile(shares), y=shares, estimator=None, sort=False, ax=axes, **look)
 
 
 # One curve
@@ -57,7 +64,13 @@ def one_curve(on_curve: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     names = [name for name in SOURCES.values() if name in set(known["source"])]
     colours = dict(zip(names, [*plots.COLOURS, "black"], strict=False))
     look: dict[str, Any] = {"hue": "source", "style": "source", "hue_order": names, "style_order": names, "s": 16}
-    look |= {"palette": colours, "markers": list(plots.MARKS[: len(names)]), "linewidth": 0, "alpha": 0.7}
+    look |= {
+        "palette": colours,
+        "markers": list(plots.MARKS[: len(names)]),
+        "linewidth": 0,
+        "alpha": 0.7,
+        "rasterized": True,
+    }
     sns.scatterplot(known, x="x", y="unbent", ax=above, **look)
     grid = np.geomspace(known["x"].min(), known["x"].max(), 60)
     above.plot(grid, 1 + grid, color="black", linewidth=1, label="$1 + x$")
@@ -99,10 +112,8 @@ def left_out(errors: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     long = errors.melt(id_vars=["series", "batch_size"], value_vars=list(LAWS), var_name="law", value_name="error")
     long = long.assign(error=long["error"].abs().clip(lower=1e-3), law=long["law"].map(LAWS))
     figure, axes = plt.subplots()
-    colours = dict(zip(LAWS.values(), plots.COLOURS, strict=False))
-    sns.ecdfplot(long, x="error", hue="law", hue_order=list(LAWS.values()), palette=colours, ax=axes, legend=False)
-    for line, (name, style) in zip(reversed(axes.lines), zip(LAWS.values(), plots.LINES, strict=True), strict=True):
-        line.set(linestyle=style, label=name)
+    for (name, style), colour in zip(zip(LAWS.values(), plots.LINES, strict=True), plots.COLOURS, strict=False):
+        _shares(axes, long[long["law"] == name]["error"], color=colour, linestyle=style, label=name)
     for share, goal in ((0.5, 0.05), (0.9, 0.15)):
         axes.plot(goal, share, marker="x", color="black", markersize=7, label="_")
     _percent_axis(axes, "error of a predicted mean, at most", of="x")
@@ -112,13 +123,14 @@ def left_out(errors: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 
 def curve_counts(means: pd.DataFrame) -> pd.DataFrame:
-    """Return for each source how many series are on the curve, and how many are left out for which reason."""
+    """Return how many series, of ours and published ones, are on the curve or left out for which reason."""
     about = universal.screened(means)
     short = about["reason"].str.replace(r"^the same numbers as .*", "the numbers of another series", regex=True)
     table = about.assign(reason=short.replace("", "on the curve"), source=about["source"].map(SOURCES))
     counts = pd.crosstab(table["reason"], table["source"])
     order = ["on the curve", *[name for name in counts.index if name != "on the curve"]]
-    return counts.loc[order].assign(all=counts.sum(axis=1)).reset_index()
+    sums = pd.DataFrame({"ours": counts[SOURCES["recorded"]], "published": counts.sum(axis=1)})
+    return sums.assign(published=sums["published"] - sums["ours"]).loc[order].reset_index()
 
 
 # GPU truth
@@ -142,7 +154,7 @@ def truth(losses: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     colours = dict(zip(ways, [*plots.COLOURS, "black"], strict=True))
     for way, line in zip(ways, ("-", "--", "-.", ":", "--", "-."), strict=True):
         part = shown[shown["way"] == way]["more"].dropna()
-        sns.ecdfplot(x=part, color=colours[way], linestyle=line, label=way, ax=below)
+        _shares(below, part, color=colours[way], linestyle=line, label=way)
     _percent_axis(below, "slower than the best measured size, at most", of="x")
     below.axvline(gpu_truth.WITHIN, color="black", linewidth=0.8)
     below.set(ylabel="share of the answers", xlim=(0.01, 10))
@@ -151,7 +163,7 @@ def truth(losses: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 
 def truth_by_workload(losses: pd.DataFrame) -> pd.DataFrame:
-    """Return what advice did on each workload: cases, answered, within 10 %, worst, and whether its bound held."""
+    """Return what advice did on each workload: cases, answered, within 10 %, and how often its bound held."""
     part = losses[(losses["way"] == "advice") & (losses["reason"] == "")]
     held = part["loss"] <= part["bound"] + 1e-3
     marked = part.assign(hit=part["loss"] <= gpu_truth.WITHIN, held=held, given=part["loss"].notna())
@@ -159,18 +171,16 @@ def truth_by_workload(losses: pd.DataFrame) -> pd.DataFrame:
     given = groups["given"].sum()
     return pd.DataFrame(
         {
-            "series": groups["series"].nunique(),
             "cases": groups.size(),
             "answered": given,
             "within_10_share": groups["hit"].sum() / given,
-            "worst_share": groups["loss"].max(),
             "bound_held_share": groups["held"].sum() / given,
         }
     ).reset_index()
 
 
 def scatter_of_means() -> float:
-    """Return the median standard error, over the mean, of the means of ImageNet in Zeus' answerable cases."""
+    """Return the largest standard error, over the mean, of the means of ImageNet at the targets that were missed."""
     rows = published.all_means().query("reached == runs and runs > 1")
     rows = rows[rows["series"].isin(["zeus-imagenet-0.45", "zeus-imagenet-0.5"])]
     return float((rows["sd"] / rows["updates"] / np.sqrt(rows["runs"])).max())
@@ -187,7 +197,7 @@ def forms(fitted: pd.DataFrame, shared: pd.DataFrame) -> tuple[Figure, pd.DataFr
     fitted, shared = (frame.assign(source=frame["source"].map(SOURCES)) for frame in (fitted, shared))
     sns.boxplot(fitted, y="form", x="rms", ax=above, **look)
     sns.boxplot(shared, y="exchange", x="rms", ax=below, **look)
-    for axes, label in ((above, "one number of learners: form of $t(M)$"), (below, "all together: $c(L)$")):
+    for axes, label in ((above, "form of $t(M)$"), (below, "form of $c(L)$")):
         _percent_axis(axes, "root mean square error of a timing", of="x")
         axes.set(ylabel=label, xlim=(0.004, 1))
         plots.legend(axes)
@@ -199,15 +209,16 @@ def forms(fitted: pd.DataFrame, shared: pd.DataFrame) -> tuple[Figure, pd.DataFr
 def worst_shared(shared: pd.DataFrame, count: int = 6) -> pd.DataFrame:
     """Return where delta + gamma M / L + c log2 L does worst, and what that costs in the optimum."""
     chosen = shared[shared["exchange"] == "tree"].nlargest(count, "rms")
-    columns = {"rms": "rms_share", "apart": "apart_share", "lost": "lost_share", "lost_90": "lost_90_share"}
-    return chosen[["workload", "device", "most_learners", *columns]].rename(columns=columns)
+    columns = {"rms": "rms_share", "apart": "apart_share", "lost": "lost_share"}
+    return chosen[["workload", "device", *columns]].rename(columns=columns)
 
 
 def form_counts(fitted: pd.DataFrame) -> pd.DataFrame:
     """Return `gpu_times.by_form` with fractions by names that tables know."""
     table = gpu_times.by_form(fitted)
     names = {name: f"{name}_share" for name in ("median_rms", "rms_90", "median_lost", "lost_90", "best")}
-    return table.assign(source=table["source"].map(SOURCES)).rename(columns=names)
+    columns = ["source", "form", "median_rms_share", "lost_90_share", "best_share"]
+    return table.assign(source=table["source"].map(SOURCES)).rename(columns=names)[columns]
 
 
 # Energy and money
@@ -221,7 +232,7 @@ def frontier(prices: Prices) -> tuple[Figure, pd.DataFrame]:
     figure, axes = plt.subplots()
     limits = sorted(grid["power_limit"].unique())
     colours = dict(zip(limits, plots.shades(len(limits)), strict=True))
-    shown = grid[grid["seconds"] < 5 * grid["seconds"].min()]
+    shown = grid[(grid["seconds"] < 2.3 * grid["seconds"].min())]
     sns.scatterplot(shown, x="seconds", y="kilojoules", hue="power_limit", palette=colours, s=20, legend=False, ax=axes)
     best = grid[grid["frontier"]].sort_values("seconds")
     axes.plot(best["seconds"], best["kilojoules"], color=plots.MEASURED, label="frontier, measured")
@@ -248,7 +259,8 @@ def optima(prices: Prices) -> pd.DataFrame:
     frame = pd.DataFrame(
         {"target": target, "wanted": found["wanted"], "measured": at[""], "predicted": at["predicted_"]}
     )
-    return frame.assign(lost_share=found["lost"], saved_share=found["saved"], slower_share=found["slower"])
+    shares = {"lost_share": found["lost"], "saved_share": found["saved"], "slower_share": found["slower"]}
+    return frame.assign(**shares, seconds_rms=found["rms_seconds"], joules_rms=found["rms_joules"])
 
 
 # Noise, and a fixed time
@@ -257,9 +269,9 @@ def optima(prices: Prices) -> pd.DataFrame:
 def noise(traces: pd.DataFrame, ours: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Draw the noise scale over alpha / n_inf of the runs: along published traces, and of our own runs."""
     names = {
-        "median_off": "median along the run",
-        "early_off": "at 3 % of the run",
-        "over_time_off": "mean over the run",
+        "median_off": "published, median",
+        "early_off": "ours, early",
+        "over_time_off": "ours, over time",
     }
     published = traces.assign(task=traces["workload"].str.replace("pollux-", "Pollux, "))
     parts = [(published, ["median_off"]), (ours, ["early_off", "over_time_off"])]
@@ -293,7 +305,7 @@ def fixed_time(runs: pd.DataFrame, devices: pd.DataFrame) -> tuple[Figure, pd.Da
             alpha=0.25,
             label="best, by the law",
         )
-        plots.batch_size_axis(axes)
+        axes.set_xscale("log", base=2)
         axes.set(xlabel="tokens in a batch", ylabel="bits per byte")
         axes.set_title(str(device["device"]), loc="left")
         plots.legend(axes)

@@ -1,4 +1,4 @@
-"""Promises of learners on a limited network: an exchange takes what its bytes ask for, and only what is exposed costs."""
+"""Promises of learners on a limited network: an exchange takes what its bytes ask for, and only its exposed part costs."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""Promises of learners on a limited network: an exchange takes what its bytes ask for, and only its exposed part costs."""
+"""Promises of learners on a limited network: an exchange takes what its bytes ask for; only what is exposed costs."""
 
 import subprocess
 
@@ -10,6 +10,7 @@ from batchtime.laws.time import AllReduceTime
 from batchtime.laws.updates import InverseLaw
 from batchtime.plan.network import PAYLOAD_SHARE, exposed_overlapped, network_frame, ring_of
 from batchtime.runs.records import LearnersRecord, SleepingWork
+from batchtime.runs.store import Store, data_folder
 from batchtime.train import limited
 from batchtime.train.limited import can_limit, limited_network, time_sleepers
 
@@ -63,6 +64,13 @@ def test_a_perfect_ring_is_recovered_and_its_optimum_grows_with_the_learners() -
 
 
 _OLD = ("workload", "learners", "gradient_bytes", "timings", "all_reduce", "provenance")
+
+
+def test_recorded_learners_stand_within_15_percent_of_the_model() -> None:
+    frame = network_frame(Store(data_folder(), recording=True).learners("network"), InverseLaw(n_inf=739, alpha=10_500))
+    assert list(frame["learners"]) == [2, 3, 4, 6, 8]
+    assert max(worst_errors(frame).values()) < 0.15
+    assert frame["optimum_measured"].is_monotonic_increasing
 
 
 def test_of_an_exchange_in_buckets_the_last_is_exposed_and_without_work_all() -> None:

@@ -86,3 +86,12 @@ def network_frame(records: Sequence[LearnersRecord], law: InverseLaw) -> pd.Data
             }
         )
     return pd.DataFrame(rows)
+
+
+def worst_errors(frame: pd.DataFrame) -> dict[str, float]:
+    """Return the largest |measured / predicted - 1| over numbers of learners: exchange, in_turn, overlapped, optimum."""
+    predicted = {"exchange": "exchange", "in_turn": "exchange", "overlapped": "overlapped", "optimum": "optimum"}
+    return {
+        name: float((frame[f"{name}_measured"] / frame[f"{model}_predicted"] - 1).abs().max())
+        for name, model in predicted.items()
+    }

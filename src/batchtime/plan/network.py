@@ -89,7 +89,7 @@ def network_frame(records: Sequence[LearnersRecord], law: InverseLaw) -> pd.Data
 
 
 def worst_errors(frame: pd.DataFrame) -> dict[str, float]:
-    """Return the largest |measured / predicted - 1| over numbers of learners: exchange, in_turn, overlapped, optimum."""
+    """Return the largest |measured / predicted - 1| over numbers of learners, by what was measured."""
     predicted = {"exchange": "exchange", "in_turn": "exchange", "overlapped": "overlapped", "optimum": "optimum"}
     return {
         name: float((frame[f"{name}_measured"] / frame[f"{model}_predicted"] - 1).abs().max())

@@ -23,7 +23,7 @@ from batchtime.errors import BatchtimeError
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.runs.spec import EvaluationGrid, RunSpec, Setting, Target, Workload
 from batchtime.runs.store import Store, datasets_folder, writing
-from batchtime.train import datasets, workloads
+from batchtime.train import datasets, tasks, workloads
 from batchtime.train.augment import flip_and_shift
 from batchtime.train.datasets import Examples, Split, load_cifar
 from batchtime.train.europarl import LONGEST
@@ -102,9 +102,9 @@ def timings(options: argparse.Namespace, store: Store, clock: Clock) -> None:
     networks = {name: NETWORKS[name] for name in ("lenet", "gru")} if options.tiny else NETWORKS
     budget = SHARE_TIMED * clock.left / (10 if options.tiny else 1) / len(networks)
     for model, shape in networks.items():
-        workloads.DATASETS[f"gpu-{model}"] = lambda shape=shape: noise(shape, max(sizes) if options.tiny else 10_000)
+        tasks.DATASETS[f"gpu-{model}"] = lambda shape=shape: noise(shape, max(sizes) if options.tiny else 10_000)
         if model == "gru":
-            workloads._MEASURES["gpu-gru"] = workloads._MEASURES["europarl"]  # noqa: SLF001 - made-up sentences
+            tasks._MEASURES["gpu-gru"] = tasks._MEASURES["europarl"]  # noqa: SLF001 - made-up sentences
         what = workload(model, model, Target(metric="loss", value=0.01))
         try:
             record = time_updates(what, batch_sizes=sizes, seconds=budget, device=options.device)
@@ -129,11 +129,11 @@ def cells(rates: tuple[float, ...], sizes: tuple[int, ...], seeds: int) -> Itera
 def runs(options: argparse.Namespace, store: Store, clock: Clock) -> None:
     """Find a target, then train cells by priority until the time is over."""
     if options.tiny:
-        workloads.DATASETS["gpu-cifar10"] = lambda: noise((3, 32, 32), 200)
+        tasks.DATASETS["gpu-cifar10"] = lambda: noise((3, 32, 32), 200)
     elif options.images:
-        workloads.DATASETS["gpu-cifar10"] = lambda: unpacked(options.images)
+        tasks.DATASETS["gpu-cifar10"] = lambda: unpacked(options.images)
     else:
-        workloads.DATASETS["gpu-cifar10"] = lambda: load_cifar(datasets_folder(), classes=10, validation=5000)
+        tasks.DATASETS["gpu-cifar10"] = lambda: load_cifar(datasets_folder(), classes=10, validation=5000)
     rates, sizes = (RATES[:2], BATCHES[:2]) if options.tiny else (RATES, BATCHES)
     model = "wide-cnn-10" if options.tiny else "resnet-10"
     start = workload("cifar10", model, Target(metric="error", value=0.1))

@@ -8,7 +8,7 @@ from batchtime.errors import FitError, LearnersError, ParameterError
 from batchtime.fit.measurements import AllReduceTiming, UpdateTiming
 from batchtime.laws.time import AllReduceTime
 from batchtime.laws.updates import InverseLaw
-from batchtime.plan.network import exposed_overlapped, network_frame, ring_of, worst_errors
+from batchtime.plan.network import PAYLOAD_SHARE, exposed_overlapped, network_frame, ring_of, worst_errors
 from batchtime.runs.records import LearnersRecord, SleepingWork
 from batchtime.runs.store import Store, data_folder
 from batchtime.train import limited

@@ -57,7 +57,7 @@ _CHANGE: Writer = lambda value: f"{100 * value:+.1f} %"  # noqa: E731 - one of a
 
 COLUMNS: dict[str, tuple[str, Writer]] = {
     "batch_size": ("M", _PLAIN),
-    "learning_rate": ("step size", _PLAIN),
+    "learning_rate": ("learning rate", _PLAIN),
     "learners": ("L", _COUNT),
     "runs": ("runs", _COUNT),
     "reached": ("reached it", _COUNT),

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from batchtime.errors import FitError
-from batchtime.fit.measurements import UpdateTiming
+from batchtime.fit.measurements import POSSIBLE, UpdateTiming, possible
 from batchtime.laws.quantity import Array, Interval, interval_text
 
 if TYPE_CHECKING:
@@ -123,14 +123,14 @@ def measured_seconds(timings: Sequence[UpdateTiming]) -> Seconds:
     """
     walls: dict[float, list[float]] = {}
     for timing in timings:
-        if not 0 < timing.batch_size < math.inf:
-            raise FitError(f"the timing of batch size {timing.batch_size!r}: allowed is a finite one more than 0")
+        if not possible(timing.batch_size):
+            raise FitError(f"the timing of batch size {timing.batch_size!r}: allowed is {POSSIBLE}")
         for seconds in timing.wall_seconds:
-            if not 0 < seconds < math.inf:
+            if not possible(seconds):
                 stood = ": the clock stood still; time more updates at once" if seconds == 0 else "; time it again"
                 raise FitError(
-                    f"the timing of batch size {timing.batch_size!r} holds {seconds!r} seconds; a duration is finite "
-                    f"and more than 0{stood}"
+                    f"the timing of batch size {timing.batch_size!r} holds {seconds!r} seconds; a duration is "
+                    f"{POSSIBLE}{stood}"
                 )
         walls.setdefault(float(timing.batch_size), []).extend(timing.wall_seconds)
     if not walls or not all(walls.values()):

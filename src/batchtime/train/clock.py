@@ -10,7 +10,8 @@ from batchtime.runs.records import Progress, TimedRun, unwatched
 from batchtime.runs.spec import Device, RunSpec
 from batchtime.runs.store import Writer
 from batchtime.train.learners import GradientTeam, check_shares, run_together
-from batchtime.train.loop import Stopwatch, Team, train_to_target
+from batchtime.train.loaders import Team
+from batchtime.train.loop import Stopwatch, train_to_target
 from batchtime.train.workloads import build
 
 

@@ -24,8 +24,9 @@ from batchtime.runs.provenance import provenance
 from batchtime.runs.records import CommunicationMode, LearnersRecord, RunRecord
 from batchtime.runs.spec import RunSpec, Workload
 from batchtime.train.loop import Trainer, begin, train_to_target
+from batchtime.train.task import Task
 from batchtime.train.timing import BLOCKS, DISCARDED, SECONDS, Blocks, plan_blocks, turns
-from batchtime.train.workloads import Task, build
+from batchtime.train.workloads import build
 
 _R = TypeVar("_R")
 PAYLOADS = tuple(4**k for k in range(1, 13))

@@ -127,13 +127,15 @@ def measured_seconds(timings: Sequence[UpdateTiming]) -> Seconds:
             raise FitError(f"the timing of batch size {timing.batch_size!r}: allowed is {POSSIBLE}")
         for seconds in timing.wall_seconds:
             if not possible(seconds):
+                stood = ": the clock stood still; time more updates at once" if seconds == 0 else "; time it again"
                 raise FitError(
                     f"the timing of batch size {timing.batch_size!r} holds {seconds!r} seconds; a duration is "
-                    f"{POSSIBLE}; time it again"
+                    f"{POSSIBLE}{stood}"
                 )
         walls.setdefault(float(timing.batch_size), []).extend(timing.wall_seconds)
     if not walls or not all(walls.values()):
         raise FitError("0 timed updates at a batch size; time at least one at each")
+    _check_machine(walls)
     sizes = np.array(sorted(walls))
     medians = np.array([np.median(walls[size]) for size in sizes])
     errors = np.array([_error(np.array(walls[size])) for size in sizes])
@@ -156,6 +158,49 @@ def measured_seconds(timings: Sequence[UpdateTiming]) -> Seconds:
         weights=weights,
         along=along,
     )
+
+
+DECADES = 4.0
+"""Over which no machine's seconds stay the same: that many times the work is seen."""
+
+
+def _check_machine(walls: dict[float, list[float]]) -> None:
+    """Refuse seconds that no machine has, or that two have.
+
+    Raises:
+        FitError: If seconds do not grow over four decades of the batch size, or if the durations of every batch size
+            fall into two groups far apart.
+    """
+    sizes = sorted(walls)
+    medians = {size: float(np.median(walls[size])) for size in sizes}
+    if math.log10(sizes[-1] / sizes[0]) >= DECADES and medians[sizes[-1]] < 1.5 * medians[sizes[0]]:
+        raise FitError(
+            f"seconds do not grow from batch size {sizes[0]:g} ({medians[sizes[0]]:.3g} s) to {sizes[-1]:g} "
+            f"({medians[sizes[-1]]:.3g} s): a GPU that is not waited for takes orders only; synchronise before each "
+            "look at the clock (torch.cuda.synchronize()), and time again"
+        )
+    gaps = [_gap(walls[size]) for size in sizes]
+    if len(sizes) > 1 and min(gaps) > math.log(TWO_MACHINES):
+        raise FitError(
+            f"the durations of every batch size fall into two groups, {math.exp(float(np.median(gaps))):.2g} times "
+            "apart: two machines in one table; fit each by itself"
+        )
+
+
+TWO_MACHINES = 1.5
+"""How far apart, as a ratio, the durations of two machines are taken to be seen in one table."""
+
+
+def _gap(seconds: list[float]) -> float:
+    """Return the logarithm of the widest gap between durations, if it is wider than both groups together; or 0."""
+    logs = np.sort(np.log(seconds))
+    if len(logs) < 2:
+        return 0.0
+    gaps = np.diff(logs)
+    at = int(np.argmax(gaps))
+    within = logs[at] - logs[0] + logs[-1] - logs[at + 1]
+    several = min(at + 1, len(logs) - at - 1) * 4 >= len(logs)  # one slow update in twenty is no second machine
+    return float(gaps[at]) if several and gaps[at] > within else 0.0
 
 
 def _error(seconds: Array) -> float:

@@ -354,7 +354,8 @@ def _durations(timings: Sequence[UpdateTiming]) -> dict[int, Array]:
         for seconds in (*timing.wall_seconds, *timing.cpu_seconds):
             if not 0 < seconds < math.inf:
                 raise FitError(
-                    f"{where} holds {seconds!r} seconds; a duration is finite and more than 0; time it again"
+                    f"{where} holds {seconds!r} seconds; a duration is finite and more than 0"
+                    + (": a clock stood still; time more updates at once" if seconds == 0 else "; time it again")
                 )
         walls.setdefault(timing.batch_size, []).extend(timing.wall_seconds)
     if len(walls) < 2:

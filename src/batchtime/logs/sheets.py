@@ -329,4 +329,9 @@ def _timings(table: _Table) -> pd.DataFrame:
             frame[name] = table.numbers(name, _at_least_0, empty=True)
     if "device" in table.columns:
         frame["device"] = table.texts("device")
+    for name in ("device", "learners"):
+        named = sorted(frame[name].dropna().unique()) if name in frame else []
+        if len(named) > 1:
+            several = ", ".join(map(str, named))
+            raise LogError(f"{table.path}: two machines in one table ({name} {several}); keep the rows of one of them")
     return frame

@@ -46,8 +46,8 @@ def chosen_pairs(
 ) -> dict[tuple[int, float], str]:
     """Return the pairs by which a prediction is tried, and why each: two optima, two neighbours, and two more.
 
-    The joint optimum is the best pair of all; its neighbours have half and twice its batch size; the other two a
-    quarter and four times it. All are within the batch sizes that were run at that learning rate.
+    The joint optimum is the best pair of all; its neighbours have half and twice its batch size; the other two are
+    further off. All are within the batch sizes that were run at that learning rate.
 
     Args:
         runs: By learning rate.
@@ -67,20 +67,21 @@ def chosen_pairs(
         here = sorted({run.batch_size for run in runs[rate]})
         for factor, role in _FACTORS.items():
             size = round(joint.batch_size * factor)
-            if here[0] <= size <= here[-1]:
+            if here[0] <= size <= here[-1] and len(found) < _AT_JOINT:
                 found.setdefault((size, rate), role)
     if plain is not None:
         found.setdefault((plain.batch_size, middle), f"optimum at learning rate {middle:g}")
     return found
 
 
+_AT_JOINT = 5
 _FACTORS = {
     1.0: "joint optimum",
     0.5: "half of it",
     2.0: "twice it",
     4.0: "four times it",
+    8.0: "eight times it",  # before a quarter, which may lie near the pole and never arrive
     0.25: "a quarter of it",
-    8.0: "eight times it",
 }
 
 

@@ -98,6 +98,22 @@ def runs_frame(alone: Sequence[RunRecord], together: Sequence[RunRecord]) -> pd.
     )
 
 
+def limited_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what `network_frame` found as a reader sees it: predicted beside measured."""
+    return pd.DataFrame(
+        {
+            "learners": frame["learners"],
+            "exchange, model_milliseconds": frame["exchange_predicted"],
+            "exchange, measured_milliseconds": frame["exchange_measured"],
+            "exposed in turn_milliseconds": frame["in_turn_measured"],
+            "exposed overlapped, model_milliseconds": frame["overlapped_predicted"],
+            "exposed overlapped_milliseconds": frame["overlapped_measured"],
+            "best batch, model": frame["optimum_predicted"].round(),
+            "best batch, measured": frame["optimum_measured"].round(),
+        }
+    )
+
+
 def communication(axes: Axes, alone: LearnersRecord, together: LearnersRecord) -> pd.DataFrame:
     """Draw milliseconds of an update against the total batch size, for one learner and by way of communication."""
     words = {"compute": "without communication", "in turn": "then all-reduce", "overlapped": "all-reduce meanwhile"}

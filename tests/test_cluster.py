@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +22,11 @@ from batchtime import cli
 from batchtime.errors import SweepError
 from batchtime.runs.catalogue import experiment
 from batchtime.runs.records import RunRecord
+from batchtime.runs.spec import Target
 from batchtime.runs.store import Store
+from batchtime.train.command import command_experiment
 from batchtime.train.sweep import cluster as connected
-from batchtime.train.sweep import train
+from batchtime.train.sweep import complete, train
 
 from .builders import at_a_terminal
 from .test_sweep import results, wait_for_runs
@@ -210,3 +213,48 @@ def test_where_no_scheduler_answers_is_one_line(
     arguments = ["sweep", "digits-mlp", "--data", str(tmp_path), "--scheduler", "tcp://127.0.0.1:9"]
     assert cli.main(arguments) == 1
     assert capsys.readouterr().err.startswith("batchtime: no scheduler answers at tcp://127.0.0.1:9; start one")
+
+
+PROGRAM = """
+import json, os, sys, time
+from pathlib import Path
+size, out = int(sys.argv[1]), Path(sys.argv[2])
+with Path(sys.argv[3]).open("a") as pids:
+    print(os.getpid(), file=pids)
+with (out / "log.jsonl").open("w") as log:
+    for step in range(1, 41):
+        time.sleep(0.05)
+        print(json.dumps({"step": step, "val_acc": step / (20 + 40 / size)}), file=log, flush=True)
+"""
+
+
+def test_a_command_is_swept_on_a_cluster_and_a_worker_that_dies_takes_it_along(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    (tmp_path / "train.py").write_text(PROGRAM)
+    (tmp_path / "data").mkdir()
+    started = tmp_path / "started.txt"
+    words = f"{sys.executable} {tmp_path}/train.py {{batch_size}} {{out}} {started}"
+    goal = Target(metric="val_acc", value=0.9, rises=True)
+    chosen = command_experiment(words, target=goal, learning_rate=0.1, batch_sizes=[2, 4, 8, 16])
+    store = Store(tmp_path / "data")
+
+    def kill_one() -> None:
+        while not started.exists():
+            time.sleep(0.02)
+        dying = cluster.workers.pop()
+        dying.kill()
+        dying.wait()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with connected(cluster.address) as executor:
+        made = complete(chosen.sweep, name=chosen.name, store=store, executor=executor)
+    killer.join()
+    assert [run.outcome.upper for run in made] == [36, 27, 23, 21]  # the least step with 0.9 (20 + 40 / M) or more
+    assert len(store.runs(chosen.name)) == 4
+    for pid in started.read_text().split():
+        end = time.monotonic() + 30
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not Path(f"/proc/{pid}").exists()

@@ -20,7 +20,7 @@ from batchtime.train.own import own_experiment
 from batchtime.train.sweep import complete, train
 from batchtime.train.workloads import build, own
 
-REGRESSION = "batchtime.train.samples:regression"
+REGRESSION = "batchtime.train.samples.regression:regression"
 MODULE = """
 import torch
 from torch import nn
@@ -59,6 +59,13 @@ def unpaired():
 
 def nothing():
     return None
+
+def already():
+    return good(metrics={"accurate": lambda outputs, targets: (squares(outputs, targets) < 0.01).float()},
+                target=Target(metric="accurate", value=0.9))
+
+def frozen_step():
+    return good(step=lambda model, batch, optimizer: 1 / 0)
 
 def stops():
     raise ValueError("no such file")
@@ -150,9 +157,11 @@ def test_a_worker_with_other_code_refuses_the_run(module: Path) -> None:
         ("mine:other_shape", "RuntimeError: mat1 and mat2"),
         ("mine:unpaired", "train has 3 inputs and 2 targets"),
         ("mine:nothing", "it returned NoneType"),
-        ("mine:stops", "ValueError: no such file"),
-        ("mine:absent", "AttributeError"),
-        ("absent_module:good", "ModuleNotFoundError.*PYTHONPATH"),
+        ("mine:absent", "mine has no function 'absent'; it has: squares, numbers, model, good"),
+        ("mine:squares", "mine:squares is to take nothing .*'outputs'"),
+        ("absent_module:good", "there is no module absent_module; .* PYTHONPATH"),
+        ("mine:already", "already below the target .*where accurate rises, say rises=True"),
+        ("mine:frozen_step", "a first try stopped .ZeroDivisionError: division by zero, in mine.py, line 45"),
         ("__main__:good", "put the function good into a module"),
     ],
 )
@@ -236,7 +245,7 @@ def test_a_data_set_that_cannot_become_tensors_is_refused(dataset: Pairs, reason
 
 
 def test_both_sample_workloads_can_be_trained() -> None:
-    for name in ("regression", "vision"):
-        chosen = own_experiment(f"batchtime.train.samples:{name}", batch_sizes=[64])
+    for name in ("regression", "digits"):
+        chosen = own_experiment(f"batchtime.train.samples.{name}:{name}", batch_sizes=[64])
         record = train(RunSpec(setting=replace(chosen.sweep.setting, max_updates=2), batch_size=64, seed=0))
         assert record.outcome.status == "censored"

@@ -257,3 +257,8 @@ def test_a_folder_with_runs_to_another_target_is_refused(tmp_path: Path, ticks: 
 def test_what_a_loop_says_wrongly_is_refused_in_one_line(act: Any, said: str) -> None:
     with bt.watch(batch_size=64, out=None, **TARGET) as run, pytest.raises(bt.ParameterError, match=said):
         act(run)
+
+
+@pytest.mark.parametrize("name", ["lightning", "huggingface"])
+def test_a_callback_is_under_sixty_lines(name: str, root: Path) -> None:
+    assert len((root / "src" / "batchtime" / f"{name}.py").read_text().splitlines()) < 60

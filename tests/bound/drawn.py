@@ -163,7 +163,7 @@ def lopsided(c: Constants, rate: float, size: float, ratio: float = 0.3) -> Name
     temperature = rate * c.noise_variance / (2 * size)
     slope = ratio * math.sqrt(c.smoothness * temperature)
     wide = math.sqrt(temperature / c.smoothness)
-    x = np.linspace(-12 * wide, 40 * temperature / slope, 2_000_001)
+    x = np.linspace(-12 * wide, 40 * temperature / slope, 400_001)
 
     def height(x: Array) -> Array:
         edge = slope / c.smoothness

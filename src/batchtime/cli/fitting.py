@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.fit.measurements import UpdateTiming
     from batchtime.fit.recommendation import Recommendation
     from batchtime.laws.scaling import Network
-    from batchtime.plan.price import Estimate
 
 
 def add(verb: AddVerb, data: Verb, record: Verb) -> None:
@@ -85,7 +84,12 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     )
     _add_tables(recommend)
     recommend.add_argument(
-        "--pilot", action="store_true", help="train two ends and a middle with three seeds each, and time updates, here"
+        "--pilot", action="store_true", help="time updates and train a few runs here, which ones is chosen on the way"
+    )
+    recommend.add_argument(
+        "--early",
+        action="store_true",
+        help="a pilot at an easier target: cheaper, and refused where that tells nothing",
     )
     recommend.add_argument(
         "--own-timings", action="store_true", help="of a named sweep: what `batchtime time` measured on this machine"
@@ -299,20 +303,20 @@ def _recommendations(
     from batchtime.fit.advice import recommend
     from batchtime.runs.published import PREFIX
 
-    if options.pilot:
-        from batchtime.plan.pilot import pilot, pilot_of
+    if options.pilot or options.early:
+        from batchtime.plan.pilot import pilot
 
         beside = options.command is None or options.source is None
         check(beside, name="NAME|PATH", value=options.source, allowed="nothing beside --command and --pilot")
         check(not options.timing, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
         chosen = changed(options, options.source)
-        chosen = chosen if options.batch_sizes and options.command is None else pilot_of(chosen)
         run = pilot(
             chosen,
             store=store_of(options),
             learners=options.learners,
             max_batch_size=options.max_batch_size,
             network=network,
+            early=options.early,
             cpu_time=options.cpu_time,
             workers=None if options.command is None else 1,
             tell_price=_tell_price,
@@ -346,11 +350,11 @@ def _recommendations(
     return name, several, said
 
 
-def _tell_price(price: "Estimate") -> None:
-    most = "at most " if price.at_most else "about "
-    cost = "an unknown time" if price.unknown else f"{most}{price.missing_cpu_seconds:.0f} s of CPU"
+def _tell_price(seconds: float | None) -> None:
+    cost = "an unknown time" if seconds is None else f"about {seconds:.3g} s"
     print(  # noqa: T201 - a line for the person who waits
-        f"batchtime: this pilot will cost {cost} for {price.n_missing} runs",
+        f"batchtime: this pilot will cost {cost}, by its updates' seconds and a run to an easier target, or by what "
+        "runs of the command took",
         file=sys.stderr,
     )
 

@@ -17,6 +17,7 @@ from batchtime.cli.common import (
     complain,
     count,
     count_or_none,
+    diverged_note,
     finite,
     fraction,
     store_of,
@@ -66,6 +67,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     sweep.add_argument("--scheduler", metavar="ADDRESS", help="of the scheduler of a Dask cluster to train on")
     add_changes(sweep)
     logs.add_options(sweep)
+    sweep.set_defaults(remembers=True)
 
     verify = verb(
         "verify",
@@ -189,8 +191,12 @@ def _sweep_one(
         "file": str(store.runs_file(chosen.name)),
     }
     text = ", ".join(f"{count} {status}" for status, count in counts.items())
+    note = diverged_note(records)
     share = f", {100 * cost.evaluation_share:.1f} % of it for evaluation" if chosen.workload.command is None else ""
-    return found, (f"{chosen.name}: {len(records)} runs recorded ({text}); {cost.cpu_seconds:.0f} s of CPU{share}")
+    return found, (
+        f"{chosen.name}: {len(records)} runs recorded ({text}); {cost.cpu_seconds:.0f} s of CPU{share}"
+        + ("" if note is None else f"\n  note: {note}")
+    )
 
 
 def _plan_precisely(chosen: "Sequence[Experiment]", store: "Store", precision: float) -> Result:
@@ -229,6 +235,7 @@ def _sweep_precisely(
     options: argparse.Namespace, chosen: "Experiment", store: "Store", executor: "Executor | None"
 ) -> Result:
     from batchtime.fit.inverse_law import fit_inverse_law
+    from batchtime.laws.quantity import interval_text
     from batchtime.plan.design import is_precise, until_precise
     from batchtime.plan.price import estimate_pilot
     from batchtime.runs.records import total_cost
@@ -256,7 +263,6 @@ def _sweep_precisely(
         )
     fitted = fit_inverse_law(chosen.fit_observations(records))
     precise = is_precise(fitted, options.precision)
-    low, high = ("open" if side is None else f"{side:.4g}" for side in fitted.intervals.critical_batch_size)
     cost = total_cost(records).cpu_seconds
     total = len(chosen.fitted) * len(chosen.sweep.seeds)
     found: dict[str, object] = {
@@ -271,7 +277,8 @@ def _sweep_precisely(
     }
     ending = "" if precise else "; these are all its runs, and the interval is wider than was asked: give more seeds"
     return found, (
-        f"{chosen.name}: alpha / n_inf {fitted.law.critical_batch_size:.4g}, 95 % interval {low} to {high}, from "
+        f"{chosen.name}: alpha / n_inf {fitted.law.critical_batch_size:.4g}, 95 % interval "
+        f"{interval_text(fitted.intervals.critical_batch_size, 4)}, from "
         f"{len(records)} of {total} runs, {cost:.0f} s of CPU{ending}"
     )
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import log_ndtr
 
 from batchtime.errors import FitError
-from batchtime.fit.measurements import Observation
+from batchtime.fit.measurements import POSSIBLE, Observation, possible
 from batchtime.fit.roots import roots
 from batchtime.laws.quantity import Array
 from batchtime.laws.updates import InverseLaw
@@ -166,9 +166,9 @@ def _check_run(run: Observation) -> None:
     """Refuse values that no run can have."""
     upper = 1.0 if run.upper is None else run.upper
     problems = {
-        "a batch size is finite and more than 0": not 0 < run.batch_size < math.inf,
-        f"lower = {run.lower!r} updates; allowed: finite and at least 0": not 0 <= run.lower < math.inf,
-        f"upper = {run.upper!r} updates; allowed: finite and more than 0, or None": not 0 < upper < math.inf,
+        f"a batch size is {POSSIBLE}": not possible(run.batch_size),
+        f"lower = {run.lower!r} updates; allowed: {POSSIBLE}, or 0": not (run.lower == 0 or possible(run.lower)),
+        f"upper = {run.upper!r} updates; allowed: {POSSIBLE}, or None": not possible(upper),
         f"lower = {run.lower!r} is more than upper = {run.upper!r} updates": run.upper is not None
         and run.lower > upper,
     }

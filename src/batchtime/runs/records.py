@@ -248,7 +248,8 @@ class TimedRun:
         lower_seconds: Wall seconds of the first `outcome.lower` updates.
         upper_seconds: Wall seconds of the first `outcome.upper` updates; None where the target was not reached.
         wall_over_cpu: Wall over CPU seconds of all updates: 1 on a quiet machine.
-        provenance: Where this comes from.
+        provenance: Where this comes from; its threads and device are part of what was timed.
+        learners: Processes that shared each batch.
     """
 
     setting: Setting
@@ -259,11 +260,29 @@ class TimedRun:
     upper_seconds: float | None
     wall_over_cpu: float
     provenance: Provenance
+    learners: int = 1
 
     @property
     def spec(self) -> RunSpec:
         """The run that was timed."""
         return RunSpec(setting=self.setting, batch_size=self.batch_size, seed=self.seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SleepingWork:
+    """A stated sleep in place of the work of an update.
+
+    Args:
+        fixed_seconds: Of each update.
+        seconds_per_example: Of each example of a learner's share.
+    """
+
+    fixed_seconds: float
+    seconds_per_example: float
+
+    def seconds(self, examples: float) -> float:
+        """Return how long a learner sleeps for its share of a batch."""
+        return self.fixed_seconds + self.seconds_per_example * examples
 
 
 CommunicationMode = Literal["compute", "in turn", "overlapped"]
@@ -281,6 +300,8 @@ class LearnersRecord:
         timings: By way of communication, updates at some total batch sizes; of the learners' durations the longest.
         all_reduce: All-reduces of several payloads; none for one learner.
         provenance: Where this comes from.
+        sleeping: What stood in for the work of an update; None where a model was trained.
+        bytes_per_second: That each learner could send, where the network was limited.
     """
 
     workload: str
@@ -289,6 +310,8 @@ class LearnersRecord:
     timings: Mapping[CommunicationMode, tuple[UpdateTiming, ...]]
     all_reduce: tuple[AllReduceTiming, ...]
     provenance: Provenance
+    sleeping: SleepingWork | None = None
+    bytes_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

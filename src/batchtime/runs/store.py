@@ -9,7 +9,7 @@ import hashlib
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -131,7 +131,9 @@ class Store:
         tops = self._sources()[:1] if self.recording else self._sources()
         return [r for top in tops for r in _read(top / "advice" / f"{name}.jsonl", AdviceRecord)]
 
-    def timed_runs(self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu") -> list[TimedRun]:
+    def timed_runs(
+        self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu", learners: int = 1
+    ) -> list[TimedRun]:
         """Return the timed runs of a sweep's setting: the published ones, or this machine's `own`.
 
         Args:
@@ -139,12 +141,14 @@ class Store:
             own: Whether this machine's own runs are meant, instead of the published ones.
             threads: That did the updates.
             device: That did them.
+            learners: That shared each batch.
 
         Raises:
             StoreError: If a line is damaged.
         """
         found = self._measured("timed_runs", name, TimedRun, own=own)
-        return [run for run in found if run.provenance.made_by(threads=threads, device=device)]
+        here = [run for run in found if run.provenance.made_by(threads=threads, device=device)]
+        return [run for run in here if run.learners == learners]
 
     def learners(self, name: str, *, own: bool = False) -> list[LearnersRecord]:
         """Return the timings of several learners: the published ones, or this machine's `own`.
@@ -211,6 +215,27 @@ class Store:
             for path in [top / kind / _file(name)]
             if path.exists()
         )
+
+    def remember(self, name: str, flags: Mapping[str, object]) -> None:
+        """Keep with what flags a sweep of one's own was started last, beside this machine's own runs.
+
+        Raises:
+            StoreError: If they cannot be written.
+        """
+        path = self._sources()[1] / "flags" / _file(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(msgspec.json.encode(flags))
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror}; name another data folder") from error
+
+    def remembered(self, name: str) -> dict[str, str | int]:
+        """Return the flags that were kept; none where there are none, or where the file is no longer whole."""
+        path = self._sources()[1] / "flags" / _file(name)
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, str | int])
+        except (OSError, msgspec.DecodeError):
+            return {}
 
     def published(self) -> list[str]:
         """Return the names of the sweeps with published runs."""

@@ -29,7 +29,8 @@ from batchtime.train import guard
 NAMES = ("batch_size", "learning_rate", "seed", "out", "updates")
 """What may stand in braces in a command."""
 SEEDS = 3
-_LARGEST_SOURCE = 2**20  # bytes of a file that counts as part of a program
+_SOURCES = {".py", ".sh", ".yaml", ".yml", ".toml", ".json", ".cfg", ".ini"}
+"""How the name of a file ends that counts as part of a program, and not as data or as what it writes."""
 _LOOKS = (0.2, 0.02)  # seconds, and share of the time so far, between two looks at a log
 
 
@@ -47,7 +48,8 @@ def command_experiment(
 ) -> Experiment:
     """Return the sweep of a training command.
 
-    A run is known again by the command, the content of the files that it names, and all that a run has besides.
+    A run is known again by the command, the content of the scripts and settings that it names, and all that a run has
+    besides.
 
     Args:
         command: Its words, with {batch_size} and, where it takes them, {learning_rate}, {seed}, {out} (a folder for its
@@ -128,11 +130,11 @@ def _program(words: Sequence[str]) -> str:
 
 
 def _source(words: tuple[str, ...]) -> Source:
-    """Return what identifies a program: its command, and the content of the files that it names."""
+    """Return what identifies a program: its command, and the content of the scripts and settings that it names."""
     digest = hashlib.sha256()
     for word in words[1:]:
         path = Path(word)
-        if path.is_file() and path.stat().st_size <= _LARGEST_SOURCE:
+        if path.suffix in _SOURCES and path.is_file():
             digest.update(word.encode() + b"\0" + path.read_bytes() + b"\0")
     return Source(function=shlex.join(words), version=f"sha256:{digest.hexdigest()}", examples_sha256="")
 

@@ -114,7 +114,7 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
 
 def settle(task: Task) -> None:
     """Wait until the device of a task has done all that it was told to; a processor has."""
-    if task.train.targets.device.type == "cuda":
+    if task.validation.device.type == "cuda":
         torch.cuda.synchronize()
 
 
@@ -156,6 +156,7 @@ class Trainer:
             task.check_plain("several learners")
         self.model = model
         self._task = task
+        self._batch_size = batch_size
         self._parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self._rate = rate
         self._optimizer = _torch_optimizer(task, optimizer, model, rate)
@@ -203,7 +204,11 @@ class Trainer:
                         parameter.grad = gradient
                 return loss  # type: ignore[return-value]  # torch's optimizers hand it on as it is
 
-            optimizer.step(backward)
+            if self._task.optimizer is None:
+                backward()
+                optimizer.step()
+            else:
+                optimizer.step(backward)  # as some of torch's optimizers ask for it
         if self._schedule is not None:
             self._schedule.step()
 

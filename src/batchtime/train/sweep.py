@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from batchtime.errors import BatchtimeError, SweepError
+from batchtime.errors import BatchtimeError, SweepError, WorkloadError
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.provenance import versions
 from batchtime.runs.records import Progress, RunRecord, unwatched
@@ -183,12 +184,21 @@ def train(
         import torch
 
         from batchtime.train.loop import train_to_target
-        from batchtime.train.workloads import build
+        from batchtime.train.workloads import build, reason
 
         if device == "cuda" and not torch.cuda.is_available():
             raise SweepError(f"{worker} has no GPU that torch can use; start workers where one is, or use --device cpu")
         torch.set_num_threads(1)
-        return train_to_target(spec, build(spec.setting.workload), device=device)
+        task, source = build(spec.setting.workload), spec.setting.workload.source
+        try:
+            return train_to_target(spec, task, device=device)
+        except Exception as error:
+            if source is None or isinstance(error, BatchtimeError):
+                raise
+            run = f"the run of batch size {spec.batch_size}, seed {spec.seed}"
+            raise WorkloadError(
+                f"{source.function} stopped in {run} ({reason(error)}); finished runs are kept"
+            ) from error
 
 
 _alone = threading.Lock()
@@ -214,6 +224,7 @@ def _result(future: "Future[RunRecord]") -> RunRecord:
 @contextlib.contextmanager
 def pool(workers: int | None) -> Iterator[Executor]:
     """Open a pool of processes that end with this one, and at once when the block is left by an exception."""
+    _check_main()
     context = multiprocessing.get_context("spawn")  # a forked child of a process that has used torch can hang
     pool = ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context, initializer=_start_worker)
     try:
@@ -224,6 +235,30 @@ def pool(workers: int | None) -> Iterator[Executor]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _check_main() -> None:
+    """Refuse to start processes from a script that would start them again in each of them.
+
+    A new process imports the script that was started, and so comes to the same call, unless a guard keeps it away.
+
+    Raises:
+        SweepError: If the script has no guard.
+    """
+    main = sys.modules["__main__"]
+    module = getattr(main.__spec__, "name", "") if getattr(main, "__spec__", None) else ""
+    path = getattr(main, "__file__", None)
+    if path is None or module.rpartition(".")[2] == "__main__":
+        return
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return
+    if "__name__" not in text:
+        raise SweepError(
+            f"{Path(path).name} has no main guard, and each worker process would start the sweep again; put what it "
+            'does below `if __name__ == "__main__":`'
+        )
 
 
 @contextlib.contextmanager

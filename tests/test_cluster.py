@@ -31,7 +31,7 @@ from batchtime.train.sweep import complete, train
 from .builders import at_a_terminal
 from .test_sweep import results, wait_for_runs
 
-SIZES, SEEDS = [64, 256], 8
+SIZES, SEEDS = [64, 256], 5
 DIGITS = experiment("digits-mlp").changed(batch_sizes=SIZES, seeds=SEEDS)
 
 

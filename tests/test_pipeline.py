@@ -207,3 +207,15 @@ def test_notebooks_for_colab_fetch_the_repository_that_is_named_and_without_one_
     first, second = ("".join(cell["source"]) for cell in notebook["cells"][:2])
     assert "git clone --quiet https://github.com/a/b " in first
     assert "import numpy" in second
+
+
+def test_clean_takes_away_what_the_commands_made_and_no_run_of_anybody(tmp_path: Path, root: Path) -> None:
+    shutil.copy(root / "Makefile", tmp_path)
+    made = ["_build/html/index.html", "book/runs/law.ipynb", ".doit.json"]
+    kept = ["data/cache/runs/mine.jsonl", "data/runs/mnist-lenet.jsonl", ".venv/installed", "book/intro.md"]
+    for name in (*made, *kept):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert [name for name in made if (tmp_path / name).exists()] == []
+    assert [name for name in kept if not (tmp_path / name).exists()] == []

@@ -87,7 +87,7 @@ def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def outputs(path: Path) -> str:
     """Return what the cells of an executed notebook printed."""
     cells = json.loads(path.read_text())["cells"]
-    return "\n".join("".join(o["data"]["text/plain"]) for cell in cells for o in cell.get("outputs", []))
+    return "\n".join("".join(o["data"].get("text/plain", "")) for cell in cells for o in cell.get("outputs", []))
 
 
 @pytest.fixture

@@ -52,19 +52,25 @@ def build(
     return subprocess.run([*command, *options], cwd=tree, check=False, capture_output=True, text=True)
 
 
-def test_a_published_quantity_appears_on_any_page_with_its_interval(tmp_path: Path, root: Path) -> None:
-    (tmp_path / "_build").mkdir()
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, root: Path) -> str:
+    """Return a page that states a published quantity and a glued number."""
+    tree = tmp_path_factory.mktemp("book")
+    (tree / "_build").mkdir()
     known = {"name": "law.n_inf", "value": 739.35, "interval": [691.3, None], "unit": "updates", "source": "law"}
-    (tmp_path / "_build" / "quantities.json").write_text(json.dumps([known]))
-    built = build(tmp_path, root, "It is {num}`law.n_inf:.0f` ({num}`law.n_inf.interval:s`).")
+    (tree / "_build" / "quantities.json").write_text(json.dumps([known]))
+    prose = "It is {num}`law.n_inf:.0f` ({num}`law.n_inf.interval:s`).\n\nIt takes {num}`law:n_inf:,.1f` updates."
+    built = build(tree, root, prose)
     assert built.returncode == 0, built.stderr
-    assert "It is 739 (more than 691)." in (tmp_path / "_build" / "html" / "index.html").read_text()
+    return (tree / "_build" / "html" / "index.html").read_text()
 
 
-def test_a_glued_number_appears_in_the_prose_of_any_page_in_the_asked_format(tmp_path: Path, root: Path) -> None:
-    built = build(tmp_path, root, "It takes {num}`law:n_inf:,.1f` updates.")
-    assert built.returncode == 0, built.stderr
-    assert "It takes 1,234.6 updates." in (tmp_path / "_build" / "html" / "index.html").read_text()
+def test_a_published_quantity_appears_on_any_page_with_its_interval(page: str) -> None:
+    assert "It is 739 (more than 691)." in page
+
+
+def test_a_glued_number_appears_in_the_prose_of_any_page_in_the_asked_format(page: str) -> None:
+    assert "It takes 1,234.6 updates." in page
 
 
 def test_each_number_that_cannot_be_written_fails_the_build_and_is_named_with_its_line(

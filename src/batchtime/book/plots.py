@@ -4,6 +4,7 @@ Every run is drawn; batch sizes stand on a base-2 logarithmic axis with plain in
 means the same everywhere: blue is measured, orange fitted, green predicted, grey left out of the fit.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
@@ -70,7 +71,8 @@ def say(axes: Axes, finding: str) -> None:
     """Put what a figure shows above it, in as many lines as it needs; call it last."""
     figure = axes.get_figure(root=True)
     assert figure is not None  # noqa: S101 - axes that are drawn on have one
-    lines = wrap(finding, _LINE)
+    whole = re.sub(r"\$[^$]*\$", lambda formula: formula[0].replace(" ", "\0"), finding)  # no line ends in a formula
+    lines = [line.replace("\0", " ") for line in wrap(whole, _LINE)]
     figure.set_figheight(figure.get_figheight() + len(lines) * _LINE_INCHES)
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=11, fontweight="bold")
 

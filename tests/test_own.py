@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from batchtime import cli
 from batchtime.errors import DatasetError, ParameterError, WorkloadError
 from batchtime.runs.spec import RunSpec, Target
 from batchtime.runs.store import Store
@@ -177,11 +178,26 @@ def test_a_metric_that_a_workload_does_not_have_is_refused_with_those_it_has() -
         build(replace(chosen.workload, target=Target(metric="error", value=0.1)))
 
 
-def test_the_command_line_sweeps_and_fits_a_module_of_the_folder_where_it_is_called(
-    module: Path, tmp_path: Path
+CHANGES = ["--batch-sizes", "[4, 16, 64]", "--seeds", "3", "--budget", "2000", "--json"]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_command_line_sweeps_and_fits_a_module_of_ones_own(
+    module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(module.parent)])
+    monkeypatch.chdir(module.parent)  # where it is called is where it looks
+    found = {}
+    for verb in ("sweep", "fit"):
+        assert cli.main([verb, "mine:good", *CHANGES, "--data", str(tmp_path)]) == 0
+        found[verb] = json.loads(capsys.readouterr().out)
+    assert found["sweep"]["n_reached"] == found["fit"]["n_runs"] == 9
+
+
+@pytest.mark.full
+def test_processes_sweep_and_fit_a_module_of_the_folder_where_they_are_started(module: Path, tmp_path: Path) -> None:
     program = str(Path(sys.executable).with_name("batchtime"))
-    changes = ["--batch-sizes", "[4, 16, 64]", "--seeds", "3", "--budget", "2000", "--data", str(tmp_path), "--json"]
+    changes = [*CHANGES, "--data", str(tmp_path)]
     found = {}
     for verb, more in (("sweep", ["--workers", "1"]), ("fit", [])):
         command = [program, verb, "mine:good", *changes, *more]

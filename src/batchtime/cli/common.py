@@ -148,10 +148,16 @@ def named(name: str, max_updates: int | None = None) -> "Experiment":
     return own
 
 
-def changed(options: argparse.Namespace, name: str) -> "Experiment":
-    """Return a sweep with what the options of `add_changes` say."""
+def changed(options: argparse.Namespace, name: str | None) -> "Experiment":
+    """Return a sweep, or that of a command, with what the options of `add_changes` say."""
     from batchtime.errors import check
 
+    if getattr(options, "command", None) is not None:
+        from batchtime.cli.command import of_command
+
+        return of_command(options)
+    check(name is not None, name="NAME", value=name, allowed="a name, or --command")
+    name = str(name)
     if ":" not in name:
         check(options.budget is None, name="budget", value=options.budget, allowed="nothing beside a named sweep")
     else:
@@ -202,7 +208,16 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="VALUE", help="target instead of the named sweep's, in the metric's unit")
     parser.add_argument("--batch-sizes", metavar="LIST", help='for instance "[8, 32, 128]"')
     parser.add_argument("--seeds", metavar="N|LIST", help="how many seeds, from 0; or a list of them")
-    parser.add_argument("--budget", type=count, metavar="N", help="most updates of a run, of MODULE:FUNCTION only")
+    parser.add_argument(
+        "--budget", type=count, metavar="N", help="most updates of a run, of MODULE:FUNCTION or {updates} only"
+    )
+    parser.add_argument(
+        "--command",
+        metavar="WORDS",
+        help="a training command in place of a name, with {batch_size}, {learning_rate}, {seed}, {out} and {updates} "
+        "where these go; --metric and --at-least or --at-most say its target",
+    )
+    parser.add_argument("--time-out", type=float, metavar="SECONDS", help="after which a run of the command is stopped")
 
 
 def bar(what: str) -> "Progress":
@@ -236,14 +251,14 @@ def lines(what: str, *, every: float = 60.0, clock: Callable[[], float] = time.m
     return progress
 
 
-def of_sweep(options: argparse.Namespace, name: str) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
+def of_sweep(options: argparse.Namespace, name: str | None) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
     """Return what is to be fitted of a named sweep, its name, and what is missing of it; or of a published series."""
     from batchtime.errors import FitError
     from batchtime.fit.measurements import observations_of
     from batchtime.runs import published
     from batchtime.train.sweep import recorded
 
-    if name.startswith(published.PREFIX):
+    if name is not None and name.startswith(published.PREFIX):
         return name, observations_of(published.runs(name.removeprefix(published.PREFIX))), ()
     chosen = changed(options, name)
     records = recorded(chosen.sweep, name=chosen.name, store=store_of(options))

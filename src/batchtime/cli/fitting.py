@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.fit.measurements import UpdateTiming
     from batchtime.fit.recommendation import Recommendation
     from batchtime.laws.scaling import Network
-    from batchtime.plan.price import Estimate
 
 
 def add(verb: AddVerb, data: Verb, record: Verb) -> None:
@@ -44,7 +43,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     fit.add_argument(
         "source",
         metavar="NAME|PATH",
-        nargs="+",
+        nargs="*",
         help="a named sweep, published:NAME, tables with columns batch_size,updates[,learning_rate,seed,...] or "
         "batch_size,seconds, or folders of logs",
     )
@@ -85,7 +84,12 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     )
     _add_tables(recommend)
     recommend.add_argument(
-        "--pilot", action="store_true", help="train two ends and a middle with three seeds each, and time updates, here"
+        "--pilot", action="store_true", help="time updates and train a few runs here, which ones is chosen on the way"
+    )
+    recommend.add_argument(
+        "--early",
+        action="store_true",
+        help="a pilot at an easier target: cheaper, and refused where that tells nothing",
     )
     recommend.add_argument(
         "--own-timings", action="store_true", help="of a named sweep: what `batchtime time` measured on this machine"
@@ -130,6 +134,7 @@ def _add_tables(parser: Verb) -> None:
     parser.add_argument(
         "source",
         metavar="NAME|PATH",
+        nargs="?",
         help="a named sweep, published:NAME, a table with columns batch_size,updates[,...], or logs",
     )
     parser.add_argument(
@@ -151,15 +156,14 @@ def _own(options: argparse.Namespace, paths: list[str], *, timed: bool) -> logs.
 
 
 def _fit(options: argparse.Namespace) -> Result:
-    from collections.abc import Mapping
-    from dataclasses import replace
-
-    from batchtime.fit.curve import CurveFit, fit_curve
     from batchtime.fit.face import by_learning_rate
-    from batchtime.fit.inverse_law import fit_inverse_law
     from batchtime.fit.measurements import timings_of
     from batchtime.fit.seconds import fit_seconds
 
+    if options.command is not None:
+        check(not options.source, name="NAME|PATH", value=options.source, allowed="nothing beside --command")
+        return _fitted(*of_sweep(options, None))
+    check(len(options.source) > 0, name="NAME|PATH", value=None, allowed="a name, a path, or --command")
     timings = logs.only_timings(options.source, options)
     if timings is not None:
         name, form = ", ".join(options.source), fit_seconds(as_counted(options, timings_of(timings)))
@@ -170,6 +174,17 @@ def _fit(options: argparse.Namespace) -> Result:
         name, runs, said = of_sweep(options, options.source[0])
     else:
         name, runs, said = measured.name, by_learning_rate(measured.runs), measured.notices
+    return _fitted(name, runs, said)
+
+
+def _fitted(name: str, runs: "Runs", said: tuple[str, ...]) -> Result:
+    """Return the law of some runs, or their curve, with what there is to say of them."""
+    from collections.abc import Mapping
+    from dataclasses import replace
+
+    from batchtime.fit.curve import CurveFit, fit_curve
+    from batchtime.fit.inverse_law import fit_inverse_law
+
     try:
         fitted = fit_curve(runs) if isinstance(runs, Mapping) else fit_inverse_law(runs)
     except FitError as error:
@@ -206,23 +221,30 @@ def _measurements(
 ) -> "tuple[str, Runs, Sequence[UpdateTiming] | None, tuple[str, ...]]":
     """Return the name of what is asked about, its runs and timings, and what is to be said of them."""
     from batchtime.fit.face import by_learning_rate
-    from batchtime.fit.measurements import timings_of
+    from batchtime.fit.measurements import observations_of, timings_of
     from batchtime.logs import sheets
     from batchtime.runs import published
 
+    if getattr(options, "command", None) is not None:
+        from batchtime.cli.command import timings_of_command
+
+        tables = [path for path in (options.source, *options.timing) if path is not None]
+        told = timings_of(sheets.read_timings(tables)) if tables else timings_of_command(options)
+        name, runs, said = of_sweep(options, None)
+        return name, runs, told, said
+    check(options.source is not None, name="NAME|PATH", value=None, allowed="a name or a table")
     if options.source.startswith(published.PREFIX):
         series = options.source.removeprefix(published.PREFIX)
-        seconds = (
-            sheets.read_timings(options.timing, decimal=options.decimal)
-            if options.timing
-            else published.timings(series)
-        )
-        timings = as_counted(options, timings_of(seconds))
-        return options.source, by_learning_rate(published.runs(series)), timings, ()
+        means = observations_of(published.runs(series))
+        if options.timing:
+            table = sheets.read_timings(options.timing, decimal=options.decimal)
+            return options.source, means, as_counted(options, timings_of(table)), ()
+        seconds, notice = published.timings_of_one_device(series)
+        return options.source, means, as_counted(options, timings_of(seconds)), (notice,)
     measured = _own(options, [options.source, *options.timing], timed=True)
     if measured is not None:
-        table = measured.timings
-        counted = None if table is None else as_counted(options, timings_of(table))
+        beside = measured.timings
+        counted = None if beside is None else as_counted(options, timings_of(beside))
         return measured.name, by_learning_rate(measured.runs), counted, measured.notices
     name, runs, said = of_sweep(options, options.source)
     if options.timing:
@@ -279,20 +301,24 @@ def _recommendations(
 ) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
     """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
     from batchtime.fit.advice import recommend
+    from batchtime.runs.published import PREFIX
 
-    if options.pilot:
-        from batchtime.plan.pilot import pilot, pilot_of
+    if options.pilot or options.early:
+        from batchtime.plan.pilot import pilot
 
+        beside = options.command is None or options.source is None
+        check(beside, name="NAME|PATH", value=options.source, allowed="nothing beside --command and --pilot")
         check(not options.timing, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
         chosen = changed(options, options.source)
-        chosen = chosen if options.batch_sizes else pilot_of(chosen)
         run = pilot(
             chosen,
             store=store_of(options),
             learners=options.learners,
             max_batch_size=options.max_batch_size,
             network=network,
+            early=options.early,
             cpu_time=options.cpu_time,
+            workers=None if options.command is None else 1,
             tell_price=_tell_price,
             progress=bar(f"pilot {chosen.name}"),
         )
@@ -301,7 +327,9 @@ def _recommendations(
     allowed = "a second table, with columns batch_size,seconds, beside runs without time stamps"
     check(timings is not None, name="TIMING.csv", value=None, allowed=allowed)
     least = None
-    if not logs.is_own(options.source):
+    if options.command is not None:
+        least = None
+    elif not logs.is_own(options.source) and not options.source.startswith(PREFIX):
         chosen = changed(options, options.source)
         least = min(chosen.fitted) if chosen.left_out else None
     else:
@@ -322,10 +350,11 @@ def _recommendations(
     return name, several, said
 
 
-def _tell_price(price: "Estimate") -> None:
-    most = "at most " if price.at_most else "about "
+def _tell_price(seconds: float | None) -> None:
+    cost = "an unknown time" if seconds is None else f"about {seconds:.3g} s"
     print(  # noqa: T201 - a line for the person who waits
-        f"batchtime: this pilot will cost {most}{price.missing_cpu_seconds:.0f} s of CPU for {price.n_missing} runs",
+        f"batchtime: this pilot will cost {cost}, by its updates' seconds and a run to an easier target, or by what "
+        "runs of the command took",
         file=sys.stderr,
     )
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from batchtime.cli import logs
 from batchtime.cli.common import (
     AddVerb,
     Result,
@@ -51,7 +52,9 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
         "--sealed", action="store_true", help="the runs that wait for their predictions alone; commit these first"
     )
     sweep.add_argument("--plan", action="store_true", help="train nothing: print what it is expected to cost")
-    sweep.add_argument("--workers", type=count, metavar="N", help="processes (default: one a processor)")
+    sweep.add_argument(
+        "--workers", type=count, metavar="N", help="processes (default: one a processor; of a --command, one)"
+    )
     sweep.add_argument(
         "--precision", type=fraction, metavar="P", help="stop when alpha / n_inf is known to P, for instance 0.1"
     )
@@ -63,6 +66,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     )
     sweep.add_argument("--scheduler", metavar="ADDRESS", help="of the scheduler of a Dask cluster to train on")
     add_changes(sweep)
+    logs.add_options(sweep)
     sweep.set_defaults(remembers=True)
 
     verify = verb(
@@ -102,9 +106,10 @@ def _sweep(options: argparse.Namespace) -> Result:
     from batchtime.errors import check
     from batchtime.train.sweep import cluster
 
-    check((options.name is None) == options.all, name="NAME", value=options.name, allowed="one name, or --all")
-    if options.device == "cuda" and options.workers is None:
-        options.workers = 1  # here; on a cluster a worker takes as many runs as it offers slots
+    ways = (options.name is not None, options.all, options.command is not None)
+    check(sum(ways) == 1, name="NAME", value=options.name, allowed="one name, --all, or --command")
+    if (options.device == "cuda" or options.command is not None) and options.workers is None:
+        options.workers = 1  # here: it may take all processors; on a cluster a worker takes as many as it offers slots
     store = store_of(options)
     chosen = [changed(options, name) for name in (_published(store) if options.all else [options.name])]
     if options.all:  # what is sealed until it is predicted is asked for by name
@@ -132,6 +137,7 @@ def _published(store: "Store") -> list[str]:
 
 
 def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
+    from batchtime.errors import check
     from batchtime.plan.price import estimate
     from batchtime.train.sweep import recorded
 
@@ -140,6 +146,7 @@ def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
     for one in chosen:
         try:
             cost = estimate(one, recorded(one.sweep, name=one.name, store=store))
+            check(not cost.unknown, name="time_out", value=None, allowed="seconds, for no run of this is recorded yet")
         except BatchtimeError as error:
             found[one.name] = {"error": str(error)}
             lines.append(f"{one.name}: not measured ({error})")
@@ -185,9 +192,9 @@ def _sweep_one(
     }
     text = ", ".join(f"{count} {status}" for status, count in counts.items())
     note = diverged_note(records)
+    share = f", {100 * cost.evaluation_share:.1f} % of it for evaluation" if chosen.workload.command is None else ""
     return found, (
-        f"{chosen.name}: {len(records)} runs recorded ({text}); "
-        f"{cost.cpu_seconds:.0f} s of CPU, {100 * cost.evaluation_share:.1f} % of it for evaluation"
+        f"{chosen.name}: {len(records)} runs recorded ({text}); {cost.cpu_seconds:.0f} s of CPU{share}"
         + ("" if note is None else f"\n  note: {note}")
     )
 
@@ -211,7 +218,7 @@ def _plan_precisely(chosen: "Sequence[Experiment]", store: "Store", precision: f
             text = f"{_first_runs(cost)}; then ask again"
             found[one.name] = {
                 "n_runs": cost.n_missing,
-                "cpu_seconds": cost.missing_cpu_seconds,
+                "cpu_seconds": finite(cost.missing_cpu_seconds),
                 "at_most": cost.at_most,
             }
         lines.append(f"{one.name}: {text}")
@@ -219,6 +226,8 @@ def _plan_precisely(chosen: "Sequence[Experiment]", store: "Store", precision: f
 
 
 def _first_runs(cost: "Estimate") -> str:
+    if cost.unknown:
+        return f"first {cost.n_missing} runs, of unknown cost"
     return f"first {cost.n_missing} runs, {cost.qualifier}{cost.missing_cpu_seconds / 60:.1f} minutes of CPU"
 
 

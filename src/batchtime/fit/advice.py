@@ -94,6 +94,7 @@ def recommend(
     multiple_of: int = 1,
     network: Network = FREE,
     limit: float = LIMIT,
+    reach: float = REACH,
 ) -> Recommendation:
     """Return the batch size whose 95 % worst loss is least, with that loss, or why none is recommended.
 
@@ -107,6 +108,7 @@ def recommend(
         multiple_of: What the batch size of each learner is to be a multiple of.
         network: Between the learners; without it their communication is taken to be free.
         limit: Of the loss; above it the advice is refused.
+        reach: How far beyond the batch sizes that were run it is looked, as a factor.
 
     Raises:
         ParameterError: If learners, sizes or the limit are not allowed.
@@ -132,7 +134,7 @@ def recommend(
             )
         flat = list(observations)
         found = posterior(flat)
-        drawn = _drawn(found, seconds, learners=learners, network=network, bounds=bounds)
+        drawn = _drawn(found, seconds, learners=learners, network=network, bounds=bounds, reach=reach)
     except FitError as error:
         return Recommendation(learners=learners, reasons=(_sentence(error),))
     further = next_measurement(found, seconds, drawn.sizes, drawn.losses(), drawn.time, learners=learners)
@@ -145,6 +147,18 @@ def recommend(
     return replace(advice, pilot_seconds=_pilot_seconds(seconds, flat), warnings=(*advice.warnings, *said))
 
 
+def guess(observations: Sequence[Observation], seconds: Seconds) -> tuple[float, float, float]:
+    """Return the best batch size of all that were timed, its bound, and its predicted seconds to the target.
+
+    Raises:
+        FitError: If the runs determine no law.
+    """
+    drawn = _drawn(posterior(observations), seconds, reach=math.inf)
+    bounds = np.quantile(drawn.losses(), LEVEL, axis=0, method="higher")
+    best = int(np.argmin(bounds))
+    return float(drawn.sizes[best]), float(bounds[best]), float(np.exp(min(np.median(drawn.time[:, best]), 700.0)))
+
+
 def log_seconds_of(seconds: Seconds, uniforms: Array, sizes: Array, learners: int, network: Network) -> Array:
     """Return (D, C) log seconds of an update of some learners together."""
     share = sizes * mean_of_slowest(learners, network.straggling) / learners
@@ -153,9 +167,9 @@ def log_seconds_of(seconds: Seconds, uniforms: Array, sizes: Array, learners: in
     return alone if talk == 0 else np.asarray(np.logaddexp(alone, math.log(talk)))
 
 
-def _ends(run: Array, timed: Array) -> tuple[float, float]:
-    """Return between which batch sizes both runs (to a factor of 2) and timings lie; or what lies between the two."""
-    low, high = max(run[0] / REACH, timed[0]), min(run[-1] * REACH, timed[-1])
+def _ends(run: Array, timed: Array, reach: float = REACH) -> tuple[float, float]:
+    """Return between which batch sizes both runs (to a factor) and timings lie; or what lies between the two."""
+    low, high = max(run[0] / reach, timed[0]), min(run[-1] * reach, timed[-1])
     return (low, high) if low <= high else (high, low)
 
 
@@ -176,10 +190,16 @@ def _candidates(low: float, high: float, kept: Array, bounds: tuple[int, float, 
 
 
 def _drawn(
-    found: Posterior, seconds: Seconds, *, learners: int, network: Network, bounds: tuple[int, float, float]
+    found: Posterior,
+    seconds: Seconds,
+    *,
+    learners: int = 1,
+    network: Network = FREE,
+    bounds: tuple[int, float, float] = (1, 0, math.inf),
+    reach: float = REACH,
 ) -> _Drawn:
     run, timed = found.means.sizes, seconds.sizes * learners
-    low, high = _ends(run, timed)
+    low, high = _ends(run, timed, reach)
     sizes = _candidates(low, high, np.concatenate((run, timed)), bounds)
     own = found.dimensions + len(knots_of(run, sizes))
     uniforms = quasi_random(DRAWS, own + seconds.dimensions)

@@ -5,6 +5,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+LARGEST = 1e50
+"""Of batch sizes, updates and seconds, and one over the least: beyond it squares of products are no numbers."""
+POSSIBLE = f"from {1 / LARGEST:g} to {LARGEST:g}"
+
+
+def possible(value: float) -> bool:
+    """Return whether a batch size, a number of updates or a duration can be reckoned with."""
+    return 1 / LARGEST <= value <= LARGEST
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from batchtime.errors import FitError
-from batchtime.fit.measurements import UpdateTiming
+from batchtime.fit.measurements import POSSIBLE, UpdateTiming, possible
 from batchtime.laws.quantity import Array, Interval, interval_text
 
 if TYPE_CHECKING:
@@ -123,13 +123,13 @@ def measured_seconds(timings: Sequence[UpdateTiming]) -> Seconds:
     """
     walls: dict[float, list[float]] = {}
     for timing in timings:
-        if not 0 < timing.batch_size < math.inf:
-            raise FitError(f"the timing of batch size {timing.batch_size!r}: allowed is a finite one more than 0")
+        if not possible(timing.batch_size):
+            raise FitError(f"the timing of batch size {timing.batch_size!r}: allowed is {POSSIBLE}")
         for seconds in timing.wall_seconds:
-            if not 0 < seconds < math.inf:
+            if not possible(seconds):
                 raise FitError(
-                    f"the timing of batch size {timing.batch_size!r} holds {seconds!r} seconds; a duration is finite "
-                    "and more than 0; time it again"
+                    f"the timing of batch size {timing.batch_size!r} holds {seconds!r} seconds; a duration is "
+                    f"{POSSIBLE}; time it again"
                 )
         walls.setdefault(float(timing.batch_size), []).extend(timing.wall_seconds)
     if not walls or not all(walls.values()):

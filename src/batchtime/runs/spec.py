@@ -1,6 +1,7 @@
 """What a run is, completely: workload, target, step size, budget, batch size and seed."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -44,9 +45,8 @@ class Target:
 
     def __post_init__(self) -> None:
         """Refuse thresholds in a wrong unit, and a metric that goes the other way."""
-        check(
-            self.metric.isidentifier(), name="metric", value=self.metric, allowed="error, loss, or a name of one's own"
-        )
+        a_name = re.fullmatch(r"\w+([ ./@:-]+\w+)*", self.metric) is not None
+        check(a_name, name="metric", value=self.metric, allowed="error, loss, or a name of one's own")
         if self.metric == "error":
             allowed = "an error is a fraction of examples, more than 0 and less than 1"
             check(0 < self.value < 1, name="target", value=self.value, allowed=allowed)
@@ -104,10 +104,29 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program of one's own that trains one run and writes a log of it.
+
+    Args:
+        words: Of its command line, with {batch_size}, {learning_rate}, {seed}, {out} and {updates} where these go.
+        line: Regular expressions by which plain text is read, as `read_logs` takes them: standard output, or what lies
+            in {out}.
+        examples: Training examples of an epoch, where the log counts epochs.
+        time_out: Seconds after which a run is stopped; it counts as far as it came.
+    """
+
+    words: tuple[str, ...]
+    line: tuple[str, ...] = ()
+    examples: int | None = None
+    time_out: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """What is trained: a data set and a model, by the names that `workloads` knows, to a target.
 
-    `source` is where a workload of one's own comes from; None for those of the package.
+    `source` is where a workload of one's own comes from; None for those of the package. `command` is what trains it,
+    where that is a program and not this package.
     """
 
     name: str
@@ -115,6 +134,7 @@ class Workload:
     model: str
     target: Target
     source: Source | None = None
+    command: Command | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from batchtime.errors import BatchtimeError, StoreError
 from batchtime.runs.locking import lock
 from batchtime.runs.provenance import CHECKOUT
 from batchtime.runs.records import (
+    AdviceRecord,
     ConstantsRecord,
     LearnersRecord,
     NoiseRecord,
@@ -30,7 +31,9 @@ from batchtime.runs.records import (
 )
 from batchtime.runs.spec import Device, Optimizer, Setting
 
-Record = RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord
+Record = (
+    RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord | AdviceRecord
+)
 _K = TypeVar("_K", bound=Record)
 _MARK = b',"crc32":"'
 
@@ -111,7 +114,26 @@ class Store:
         """Return the file that the gradient noise of this workload is written to."""
         return self._target() / "noise" / _file(name)
 
-    def timed_runs(self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu") -> list[TimedRun]:
+    def commands_folder(self, name: str) -> Path:
+        """Return the folder in which each run of a training command has a folder of its own."""
+        return self._sources()[1].absolute() / "commands" / name
+
+    def advice_file(self, name: str) -> Path:
+        """Return the file that advice for published series is written to."""
+        return self._target() / "advice" / f"{name}.jsonl"
+
+    def advice(self, name: str) -> list[AdviceRecord]:
+        """Return the advice for published series, in the order in which it was recorded; while `recording`, that alone.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        tops = self._sources()[:1] if self.recording else self._sources()
+        return [r for top in tops for r in _read(top / "advice" / f"{name}.jsonl", AdviceRecord)]
+
+    def timed_runs(
+        self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu", learners: int = 1
+    ) -> list[TimedRun]:
         """Return the timed runs of a sweep's setting: the published ones, or this machine's `own`.
 
         Args:
@@ -119,12 +141,14 @@ class Store:
             own: Whether this machine's own runs are meant, instead of the published ones.
             threads: That did the updates.
             device: That did them.
+            learners: That shared each batch.
 
         Raises:
             StoreError: If a line is damaged.
         """
         found = self._measured("timed_runs", name, TimedRun, own=own)
-        return [run for run in found if run.provenance.made_by(threads=threads, device=device)]
+        here = [run for run in found if run.provenance.made_by(threads=threads, device=device)]
+        return [run for run in here if run.learners == learners]
 
     def learners(self, name: str, *, own: bool = False) -> list[LearnersRecord]:
         """Return the timings of several learners: the published ones, or this machine's `own`.

@@ -7,12 +7,14 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -22,6 +24,7 @@ from batchtime.runs.provenance import versions
 from batchtime.runs.records import Progress, RunRecord, unwatched
 from batchtime.runs.spec import PROTOCOL_VERSION, Device, RunSpec, SweepSpec
 from batchtime.runs.store import Store, data_folder, writing
+from batchtime.train.command import run_command
 
 GPU_SLOT = "GPU"
 """The Dask resource of which a worker offers one for each run that its GPU has room for."""
@@ -70,9 +73,9 @@ def complete(
         total = len(runs)
         done = total - len(missing)
         progress(done, total)
-        expected = versions()
+        commands = store.commands_folder(name)
         with pool(workers) if executor is None else contextlib.nullcontext(executor) as running:
-            futures = [running.submit(train, spec, expected, device) for spec in missing]
+            futures = [running.submit(train, spec, *_terms(spec, device, commands)) for spec in missing]
             try:
                 for future in as_completed(futures):
                     writer.append(_result(future))
@@ -85,6 +88,14 @@ def complete(
                 for future in futures:
                     future.cancel()
     return _records_of(runs, store.runs(name))
+
+
+def _terms(spec: RunSpec, device: Device, commands: Path) -> tuple[Any, ...]:
+    """Return on what terms a worker trains a run: the versions of what its result depends on, and where."""
+    expected = versions()
+    if spec.setting.workload.command is None:
+        return expected, device
+    return {"batchtime": expected["batchtime"]}, device, commands
 
 
 def sweep(chosen: Experiment, *, store: Store | None = None, workers: int | None = None) -> pd.DataFrame:
@@ -141,13 +152,19 @@ def _records_of(runs: Sequence[RunSpec], found: Sequence[RunRecord]) -> list[Run
     return [by_spec[spec] for spec in runs if spec in by_spec]
 
 
-def train(spec: RunSpec, expected: Mapping[str, str] | None = None, device: Device = "cpu") -> RunRecord:
+def train(
+    spec: RunSpec,
+    expected: Mapping[str, str] | None = None,
+    device: Device = "cpu",
+    commands: Path | None = None,
+) -> RunRecord:
     """Train one run in this process, with one thread, and alone: torch has one generator a process for all threads.
 
     Args:
         spec: The run.
         expected: Versions that the result depends on, where the run was asked for; None for whatever is here.
         device: What to train on.
+        commands: Where a run of a command has its folder; None for that of temporary files.
 
     Raises:
         SweepError: If this process has others, for then its records would not be those of the others; or if it has no
@@ -161,6 +178,8 @@ def train(spec: RunSpec, expected: Mapping[str, str] | None = None, device: Devi
     ]
     if differing:
         raise SweepError(f"{worker} has {', '.join(differing)}; give every worker the same environment")
+    if spec.setting.workload.command is not None:
+        return run_command(spec, folder=commands or Path(tempfile.gettempdir()) / "batchtime-commands", device=device)
     with _alone:
         import torch
 

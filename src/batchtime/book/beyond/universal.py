@@ -139,6 +139,9 @@ def _columns(frame: pd.DataFrame) -> tuple[Array, Array]:
 class Bent:
     """An inverse law with a pole: N = n_inf + alpha / M / (1 - (pole / M)^power); without one the pole is 0.
 
+    With the power 1 this is `CurveLaw` at one learning rate. Other powers stand for steps that go with the batch size
+    in series of which no step size is known: there eta N is no function of eta / M that could be drawn.
+
     Args:
         n_inf: Updates at an infinite batch size.
         alpha: Examples at a small batch size, far above the pole.

@@ -110,7 +110,7 @@ def regrets(rows: pd.DataFrame) -> pd.DataFrame:
     found = []
     for function, grid in rows.groupby("function", sort=False):
         advised = grid[grid["advised"]].iloc[0]
-        best = grid.loc[grid["measured"].idxmin()]
+        best = grid.sort_values("measured").iloc[0]
         found.append(
             {
                 "model": str(function).rpartition(":")[2],

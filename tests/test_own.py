@@ -277,4 +277,4 @@ def test_the_files_of_the_page_on_ones_own_model_run_as_they_are_copied(tmp_path
         [sys.executable, "sweep.py"], cwd=tmp_path, env=there, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "alpha / n_inf" in done.stdout
+    assert "critical_batch_size" in done.stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 
 LINES = """
 
-if not _HAS_OPS:  # added by batchtime's `make`: beside a torch for the CPU
+if not _has_ops():  # added by batchtime's `make`: beside a torch for the CPU
     for _schema in (
         "torchvision::nms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
         "torchvision::qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor",

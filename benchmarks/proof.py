@@ -12,7 +12,7 @@ import sys
 
 import pandas as pd
 
-from batchtime.book.pages.own_model import GRIDS, grid_of, pilot_runs
+from batchtime.book.pages.own_model import GRIDS, grid_of, pilot_runs, predictions
 from batchtime.fit.prediction import predict
 from batchtime.plan.pilot import pilot
 from batchtime.runs.provenance import CHECKOUT, provenance
@@ -61,14 +61,16 @@ def main(stage: str) -> None:
     if provenance(threads=1).dirty:
         sys.exit("src/ differs from the last commit: commit first")
     if stage == "pilot":
-        frame = pd.concat([predicted(function, store) for function in GRIDS])
+        known = [pd.read_csv(PATH)] if PATH.exists() else []  # what was written down stays as it was
+        written = {name for frame in known for name in frame["function"]}
+        frame = pd.concat([*known, *(predicted(name, store) for name in GRIDS if name not in written)])
         frame.to_csv(PATH, index=False, lineterminator="\n")
         print(frame.to_string())
         return
-    known = subprocess.run(["git", "-C", str(CHECKOUT), "diff", "--quiet", "HEAD", "--", str(PATH)], check=False)  # noqa: S607
-    if known.returncode or not PATH.exists():
+    unchanged = subprocess.run(["git", "-C", str(CHECKOUT), "diff", "--quiet", "HEAD", "--", str(PATH)], check=False)  # noqa: S607
+    if unchanged.returncode or not PATH.exists():
         sys.exit(f"{PATH} is not committed: what is known cannot be predicted")
-    for function in GRIDS:
+    for function in predictions()["function"].unique():
         records = complete(grid_of(function).sweep, name=function, store=store, workers=2)
         print(function, len(records), sum(record.cost.cpu_seconds for record in records))
 

@@ -26,7 +26,7 @@ from batchtime.runs.spec import Target
 from batchtime.runs.store import Store
 from batchtime.train.command import command_experiment
 from batchtime.train.sweep import cluster as connected
-from batchtime.train.sweep import complete, train
+from batchtime.train.sweep import complete, recorded, train
 
 from .builders import at_a_terminal
 from .test_sweep import results, wait_for_runs
@@ -41,13 +41,14 @@ class Cluster:
 
     folder: Path
     port: int
+    tls: tuple[str, ...] = ()
     scheduler: "subprocess.Popen[bytes] | None" = None
     workers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     @property
     def address(self) -> str:
         """Where the scheduler listens."""
-        return f"tcp://127.0.0.1:{self.port}"
+        return f"{'tls' if self.tls else 'tcp'}://127.0.0.1:{self.port}"
 
     def start(self, *, workers: int) -> None:
         """Start the scheduler and some workers."""
@@ -68,7 +69,7 @@ class Cluster:
     def _dask(self, *words: str, **environment: str) -> "subprocess.Popen[bytes]":
         with (self.folder / f"{words[0]}.log").open("ab") as log:
             program = str(Path(sys.executable).with_name("dask"))
-            return subprocess.Popen([program, *words], stdout=log, stderr=log, env=os.environ | environment)
+            return subprocess.Popen([program, *words, *self.tls], stdout=log, stderr=log, env=os.environ | environment)
 
     def stop(self) -> None:
         """Kill what still runs."""
@@ -213,6 +214,33 @@ def test_where_no_scheduler_answers_is_one_line(
     arguments = ["sweep", "digits-mlp", "--data", str(tmp_path), "--scheduler", "tcp://127.0.0.1:9"]
     assert cli.main(arguments) == 1
     assert capsys.readouterr().err.startswith("batchtime: no scheduler answers at tcp://127.0.0.1:9; start one")
+
+
+@pytest.mark.full
+def test_a_scheduler_with_tls_takes_work_from_who_holds_the_certificate_and_from_nobody_else(
+    tmp_path: Path, expected: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=batchtime"]
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    subprocess.run(["openssl", *made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        port = listening.getsockname()[1]
+    tls = ("--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", key)
+    running = Cluster(folder=tmp_path, port=port, tls=tls)
+    monkeypatch.setattr("batchtime.train.sweep._ANSWER_SECONDS", 10)
+    try:
+        running.start(workers=2)
+        for address in (running.address, running.address.replace("tls", "tcp")):
+            with pytest.raises(SweepError), connected(address):
+                pass
+        for name, value in (("CA_FILE", certificate), ("CLIENT__CERT", certificate), ("CLIENT__KEY", key)):
+            monkeypatch.setenv(f"DASK_DISTRIBUTED__COMM__TLS__{name}", value)
+        (tmp_path / "data").mkdir()
+        finish(sweep(tmp_path / "data", running))
+    finally:
+        running.stop()
+    kept = recorded(DIGITS.sweep, name="digits-mlp", store=Store(tmp_path / "data"))
+    assert results(kept) == expected
 
 
 PROGRAM = """

@@ -1,6 +1,7 @@
 """Promises of a workload of one's own: any importable function, refused by name where it cannot be trained."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -249,3 +250,31 @@ def test_both_sample_workloads_can_be_trained() -> None:
         chosen = own_experiment(f"batchtime.train.samples.{name}:{name}", batch_sizes=[64])
         record = train(RunSpec(setting=replace(chosen.sweep.setting, max_updates=2), batch_size=64, seed=0))
         assert record.outcome.status == "censored"
+
+
+def page_script(root: Path) -> str:
+    """Return the script that the page on one's own model shows."""
+    text = (root / "notebooks" / "own-model.md").read_text(encoding="utf-8")
+    return text.split("save it as `sweep.py`:\n\n```python\n")[1].split("```")[0]
+
+
+def test_the_page_on_ones_own_model_shows_a_whole_file_and_a_script_with_a_guard(root: Path) -> None:
+    text = (root / "notebooks" / "own-model.md").read_text(encoding="utf-8")
+    assert "save it as `regression.py`" in text
+    assert "source(regression)" in text  # the whole module, imports and all
+    assert 'if __name__ == "__main__":' in page_script(root)
+    assert 'own_experiment("regression:regression"' in page_script(root)
+    compile(page_script(root), "sweep.py", "exec")
+
+
+@pytest.mark.full
+def test_the_files_of_the_page_on_ones_own_model_run_as_they_are_copied(tmp_path: Path, root: Path) -> None:
+    module = root / "src" / "batchtime" / "train" / "samples" / "regression.py"
+    (tmp_path / "regression.py").write_text(module.read_text(encoding="utf-8"))
+    (tmp_path / "sweep.py").write_text(page_script(root))
+    there = os.environ | {"BATCHTIME_DATA": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "sweep.py"], cwd=tmp_path, env=there, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "critical_batch_size" in done.stdout

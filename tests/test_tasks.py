@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from batchtime.book.pages import own_model
 from batchtime.errors import DatasetError, ParameterError, WorkloadError
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.runs.catalogue import tasks
 from batchtime.runs.records import Evaluations, Outcome, RunRecord
 from batchtime.runs.spec import EvaluationGrid, Optimizer, RunSpec, Setting, Target, Workload
+from batchtime.runs.store import Store
 from batchtime.train.datasets import Examples, examples_of
 from batchtime.train.loop import Trainer, train_to_target
 from batchtime.train.own import own_experiment
@@ -349,3 +352,19 @@ def test_a_task_of_the_package_goes_through_the_door_of_ones_own(function: str) 
     few = {"max_updates": 5, "grid": EvaluationGrid(ratio=2)}
     runs = [train(RunSpec(setting=replace(one.sweep.setting, **few), batch_size=8, seed=0)) for one in (named, chosen)]
     assert runs[0].evaluations == runs[1].evaluations
+
+
+def test_what_the_advice_cost_is_taken_from_runs_of_other_seeds_than_the_pilots(root: Path) -> None:
+    store = Store(root / "data")
+    rows = own_model.clocked(store)
+    found = own_model.regrets(rows)
+    assert (rows["n_runs"] == 3).all()
+    assert (found["regret"] >= 0).all()
+    table = rows[rows["function"] == "batchtime.train.samples.tabular:tabular"]
+    one = [
+        r for r in store.runs("batchtime.train.samples.tabular:tabular") if (r.batch_size, r.seed >= 10) == (8, True)
+    ]
+    spent = [(r.cost.cpu_seconds - r.cost.evaluation_cpu_seconds) / r.evaluations.updates[-1] for r in one]
+    ends = [(r.outcome.lower + (r.outcome.upper or 0)) / 2 for r in one]
+    mean = sum(each * end for each, end in zip(spent, ends, strict=True)) / 3
+    assert table.set_index("batch_size").loc[8, "measured"] == pytest.approx(mean)

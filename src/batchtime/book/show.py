@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -212,6 +213,6 @@ def either_or(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
 
 
-def source(*shown: Callable[..., object]) -> Markdown:
-    """Show the source of functions or classes, one below the other."""
+def source(*shown: Callable[..., object] | ModuleType) -> Markdown:
+    """Show the source of functions or classes, or of whole modules, one below the other."""
     return Markdown("```python\n{}```".format("\n\n".join(inspect.getsource(one) for one in shown)))

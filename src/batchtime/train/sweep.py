@@ -285,6 +285,9 @@ def cluster(address: str, *, device: Device = "cpu") -> Iterator[Executor]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is raised, as one line
     try:
         client = Client(address, timeout=_ANSWER_SECONDS, set_as_default=False)
+    except TypeError as error:  # what Dask says where an address with TLS is to be had without a certificate
+        remedy = "name it in the environment, as the page on clusters says"
+        raise SweepError(f"no certificate for the scheduler at {address}; {remedy}") from error
     except (OSError, ValueError) as error:
         raise SweepError(
             f"no scheduler answers at {address}; start one with `dask scheduler`, or name its address"

@@ -1,5 +1,6 @@
 """A recommendation in words and as a frame."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -8,7 +9,8 @@ from batchtime.fit.recommendation import Recommendation
 from batchtime.laws.quantity import interval_text, number_text
 from batchtime.plan.pilot import pilot_of
 from batchtime.runs.experiment import Experiment
-from batchtime.runs.store import data_folder
+from batchtime.runs.records import RunRecord
+from batchtime.runs.store import Store, data_folder
 from batchtime.train.own import own_experiment
 
 
@@ -67,3 +69,60 @@ MOST_UPDATES = 3000
 def predictions() -> pd.DataFrame:
     """Return what was written down before the grids were trained: a row a model and batch size."""
     return pd.read_csv(data_folder() / "predictions" / "own-models.csv")
+
+
+def seconds_to_target(record: RunRecord) -> float | None:
+    """Return the CPU seconds that a run's updates took until its target; None where it did not get there.
+
+    Evaluations are not counted. What an update took is the mean of the whole run.
+    """
+    if record.outcome.upper is None:
+        return None
+    each = (record.cost.cpu_seconds - record.cost.evaluation_cpu_seconds) / record.evaluations.updates[-1]
+    return each * (record.outcome.lower + record.outcome.upper) / 2
+
+
+def clocked(store: Store) -> pd.DataFrame:
+    """Return predicted and measured mean seconds of each model whose grid is recorded, a row a batch size.
+
+    A batch size at which a run did not reach its target has no mean.
+    """
+    rows = []
+    known = predictions()
+    for function, said in known.groupby("function", sort=False):
+        runs = [record for record in store.runs(str(function)) if record.seed in GRID_SEEDS]
+        if any(sum(run.batch_size == size for run in runs) < len(GRID_SEEDS) for size in said["batch_size"]):
+            continue
+        for one in said.to_dict("records"):
+            each = [seconds_to_target(run) for run in runs if run.batch_size == one["batch_size"]]
+            seconds = [value for value in each if value is not None]
+            mean = sum(seconds) / len(seconds) if len(seconds) == len(each) else math.nan
+            rows.append({**one, "measured": mean, "least": min(seconds), "most": max(seconds), "n_runs": len(each)})
+    return pd.DataFrame(rows)
+
+
+def regrets(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return for each model what following the advice cost over the best of its grid, beside the bound that it gave.
+
+    Args:
+        rows: As `clocked` returns them.
+    """
+    found = []
+    for function, grid in rows.groupby("function", sort=False):
+        advised = grid[grid["advised"]].iloc[0]
+        best = grid.sort_values("measured").iloc[0]
+        found.append(
+            {
+                "model": str(function).rpartition(":")[2],
+                "advised": int(advised["batch_size"]),
+                "predicted_seconds": advised["seconds"],
+                "measured_seconds": advised["measured"],
+                "best_batch_size": int(best["batch_size"]),
+                "best_seconds": best["measured"],
+                "regret": advised["measured"] / best["measured"] - 1,
+                "bound": advised["regret_bound"],
+                "pilot_seconds": advised["pilot_seconds"],
+                "n_runs": int(grid["n_runs"].sum()),
+            }
+        )
+    return pd.DataFrame(found)

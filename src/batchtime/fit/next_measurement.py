@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtri
 
-from batchtime.fit.law_draws import Posterior
 from batchtime.fit.likelihood import Indices
 from batchtime.fit.seconds import LEAST_ERROR, Seconds
 from batchtime.laws.quantity import Array
@@ -41,11 +40,21 @@ class NextMeasurement:
     def text(self) -> str:
         """Return it as a sentence."""
         what = "A run" if self.kind == "runs" else "Timing updates"
-        return f"{what} at batch size {self.batch_size:g} would lower that to about {100 * self.regret_after:.2g} %."
+        rate = "" if self.learning_rate is None else f" and learning rate {self.learning_rate:.3g}"
+        return (
+            f"{what} at batch size {self.batch_size:g}{rate} would lower that to about {100 * self.regret_after:.2g} %."
+        )
 
 
 def next_measurement(
-    found: Posterior, seconds: Seconds, sizes: Array, losses: Array, time: Array, *, learners: int = 1
+    seconds: Seconds,
+    scatter: Array,
+    sizes: Array,
+    losses: Array,
+    time: Array,
+    *,
+    rates: Array | None = None,
+    learners: int = 1,
 ) -> NextMeasurement | None:
     """Return the measurement after which the expected bound is least; None where none lowers it.
 
@@ -54,46 +63,59 @@ def next_measurement(
     good the cheaper is proposed: a timing before a run.
 
     Args:
-        found: The laws.
         seconds: The timings.
-        sizes: (C,) candidates.
+        scatter: (C,) standard deviation of log N of a run at each candidate.
+        sizes: (C,) candidates, by increasing batch size.
         losses: (D, C).
         time: (D, C) log seconds to the target.
+        rates: (C,) their learning rates; None with one or none.
         learners: That share each batch.
     """
     if len(sizes) < 2:
         return None
     step = max(len(losses) // DRAWS, 1)
     few, times = losses[::step], time[::step]
+    kept = np.arange(len(sizes)) if rates is None else _few_pairs(sizes, rates)
+    few, times = few[:, kept], times[:, kept]
     now = float(np.quantile(few, LEVEL, axis=0, method="higher").min())
     if not now > LEAST_GAIN:
         return None
     order = np.argsort(few, axis=0)  # (D, C)
     ordered = np.take_along_axis(few, order, axis=0)
     tried = []
-    for kind, place, noise in _measurements(found, seconds, sizes, learners):
+    for kind, place, noise in _measurements(seconds, scatter[kept], sizes[kept], learners, pairs=rates is not None):
         # What is measured is one factor of the time; the other's share of its scatter is noise to it.
         values = np.minimum(times[:, place], 1e3)
         after = _expected(ordered, order, values, noise)
-        tried.append((after, kind, float(sizes[place])))
+        tried.append((after, kind, int(kept[place])))
     if not tried:
         return None
     least = min(tried)[0]
     if not least < now - LEAST_GAIN:
         return None
     good = [one for one in tried if one[0] <= least + 0.2 * (min(now, 1e9) - least)]
-    after, kind, size = min(good, key=lambda one: (one[1] == "runs", one[0]))
-    return NextMeasurement(kind=kind, batch_size=size, learning_rate=None, regret_after=after)
+    after, kind, best = min(good, key=lambda one: (one[1] == "runs", one[0]))
+    rate = None if rates is None or kind == "timing" else float(rates[best])
+    return NextMeasurement(kind=kind, batch_size=float(sizes[best]), learning_rate=rate, regret_after=after)
+
+
+def _few_pairs(sizes: Array, rates: Array) -> Indices:
+    """Return the places of at most 9 batch sizes with at most 4 learning rates each, evenly."""
+    some = [
+        values[np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))]
+        for values, most in ((np.unique(sizes), 9), (np.unique(rates), 4))
+    ]
+    return np.flatnonzero(np.isin(sizes, some[0]) & np.isin(rates, some[1]))
 
 
 def _measurements(
-    found: Posterior, seconds: Seconds, sizes: Array, learners: int
+    seconds: Seconds, scatter: Array, sizes: Array, learners: int, *, pairs: bool
 ) -> Iterator[tuple[Literal["runs", "timing"], int, float]]:
     """Return kinds, candidates and noise of what may be measured."""
-    places = np.unique(np.linspace(0, len(sizes) - 1, 9).round().astype(int))
+    some = np.arange(len(sizes)) if pairs else np.unique(np.linspace(0, len(sizes) - 1, 9).round().astype(int))
     timed = np.log(seconds.sizes * learners)
-    for place in places:
-        yield "runs", int(place), float(np.interp(sizes[place], found.means.sizes, found.means.scatter))
+    for place in some:
+        yield "runs", int(place), float(scatter[place])
         if np.abs(timed - math.log(sizes[place])).min() > 0.05:
             yield "timing", int(place), LEAST_ERROR
 

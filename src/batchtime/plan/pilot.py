@@ -91,7 +91,8 @@ def pilot(
     price = runner.price(first, timings, early=early)
     if tell_price is not None and price is not None:
         tell_price(price)
-    reason, warnings = None, ()
+    reason: str | None = None
+    warnings: tuple[str, ...] = ()
     if early:
         observations, change = runner.early(first, second)
         reason = pilot_runs.refusal(change)

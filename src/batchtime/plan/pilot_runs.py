@@ -148,7 +148,7 @@ def easier(target: float, first: float, share: float) -> float:
     """
     if not first > target > 0:
         raise FitError(f"the metric starts at {first:g}, which the target {target:g} does not lie below")
-    return target * (first / target) ** share
+    return float(target * (first / target) ** share)
 
 
 def crossing(updates: Sequence[float], values: Sequence[float], target: float) -> float | None:
@@ -176,7 +176,7 @@ def refusal(change: float) -> str | None:
     if abs(change) <= MOVED:
         return None
     return (
-        f"The ratio of the updates at both batch sizes still moves with the target, by {100 * math.expm1(abs(change)):.0f} %: "
+        f"The ratio of the updates at both sizes still moves with the target, by {100 * math.expm1(abs(change)):.0f} %: "
         "an easier target does not tell this one; do the pilot without --early."
     )
 

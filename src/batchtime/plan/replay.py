@@ -77,9 +77,7 @@ def truth(records: Sequence[RunRecord], whole: Sequence[int], seconds: Seconds) 
     return Truth(sizes=grid, log_time=updates + np.log([seconds.at(size) for size in grid]))
 
 
-def replays(
-    chosen: Experiment, records: Sequence[RunRecord], timings: Sequence[UpdateTiming]
-) -> Iterator[PilotReplay]:
+def replays(chosen: Experiment, records: Sequence[RunRecord], timings: Sequence[UpdateTiming]) -> Iterator[PilotReplay]:
     """Replay the pilot and the early pilot of each seed of a sweep.
 
     Raises:

@@ -73,7 +73,7 @@ def test_an_easier_target_lies_a_share_of_the_way_and_is_crossed_between_evaluat
     assert pilot_runs.easier(0.1, 0.9, 0.5) == pytest.approx(0.3)
     assert pilot_runs.crossing([1, 10, 100], [0.9, 0.6, 0.15], 0.3) == pytest.approx(math.sqrt(1000))
     assert pilot_runs.crossing([1, 10], [0.9, 0.6], 0.3) is None
-    with pytest.raises(FitError, match="starts at 0.1"):
+    with pytest.raises(FitError, match=r"starts at 0\.1"):
         pilot_runs.easier(0.2, 0.1, 0.5)
 
 

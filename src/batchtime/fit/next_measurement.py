@@ -40,10 +40,9 @@ class NextMeasurement:
     def text(self) -> str:
         """Return it as a sentence."""
         what = "A run" if self.kind == "runs" else "Timing updates"
+        after = f"{100 * self.regret_after:.2g} %"
         rate = "" if self.learning_rate is None else f" and learning rate {self.learning_rate:.3g}"
-        return (
-            f"{what} at batch size {self.batch_size:g}{rate} would lower that to about {100 * self.regret_after:.2g} %."
-        )
+        return f"{what} at batch size {self.batch_size:g}{rate} would lower that to about {after}."
 
 
 def next_measurement(

@@ -138,9 +138,7 @@ def _warnings(best: After, spread: float | None) -> tuple[str, ...]:
     if spread is None:
         said.append("There is one run each: how far they scatter is not known; add seeds.")
     if best.ended:
-        said.append(
-            f"{best.ended} of the best's {best.runs} runs ended before that time and count with their last value."
-        )
+        said.append(f"{best.ended} of the best's {best.runs} runs ended before that time: their last value counts.")
     return tuple(said)
 
 

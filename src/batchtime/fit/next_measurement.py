@@ -17,6 +17,8 @@ OUTCOMES = 5
 """How many outcomes of a measurement are looked at, evenly by probability."""
 DRAWS = 400
 """Of the draws, how many are weighed anew."""
+CONTENDERS = 100
+"""Candidates of the least bounds, of which one may be the best after the measurement."""
 LEAST_GAIN = 0.002
 """Of the bound: a measurement that lowers it by less is not proposed."""
 
@@ -74,19 +76,19 @@ def next_measurement(
         return None
     step = max(len(losses) // DRAWS, 1)
     few, times = losses[::step], time[::step]
-    kept = np.arange(len(sizes)) if rates is None else _few_pairs(sizes, rates)
-    few, times = few[:, kept], times[:, kept]
-    now = float(np.quantile(few, LEVEL, axis=0, method="higher").min())
+    bounds = np.quantile(few, LEVEL, axis=0, method="higher")
+    now = float(bounds.min())
     if not now > LEAST_GAIN:
         return None
-    order = np.argsort(few, axis=0)  # (D, C)
+    few = few[:, np.argsort(bounds, kind="stable")[:CONTENDERS]]
+    order = np.argsort(few, axis=0)  # (D, contenders)
     ordered = np.take_along_axis(few, order, axis=0)
+    places = _few(sizes) if rates is None else _few_pairs(sizes, rates)
     tried = []
-    for kind, place, noise in _measurements(seconds, scatter[kept], sizes[kept], learners, pairs=rates is not None):
+    for kind, place, noise in _measurements(seconds, scatter, sizes, places, learners):
         # What is measured is one factor of the time; the other's share of its scatter is noise to it.
         values = np.minimum(times[:, place], 1e3)
-        after = _expected(ordered, order, values, noise)
-        tried.append((after, kind, int(kept[place])))
+        tried.append((_expected(ordered, order, values, noise), kind, place))
     if not tried:
         return None
     least = min(tried)[0]
@@ -98,22 +100,23 @@ def next_measurement(
     return NextMeasurement(kind=kind, batch_size=float(sizes[best]), learning_rate=rate, regret_after=after)
 
 
+def _few(values: Array, most: int = 9) -> Indices:
+    """Return the places of some of the values, evenly."""
+    return np.unique(np.linspace(0, len(values) - 1, most).round().astype(np.intp))
+
+
 def _few_pairs(sizes: Array, rates: Array) -> Indices:
     """Return the places of at most 9 batch sizes with at most 4 learning rates each, evenly."""
-    some = [
-        values[np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))]
-        for values, most in ((np.unique(sizes), 9), (np.unique(rates), 4))
-    ]
+    some = [values[_few(values, most)] for values, most in ((np.unique(sizes), 9), (np.unique(rates), 4))]
     return np.flatnonzero(np.isin(sizes, some[0]) & np.isin(rates, some[1]))
 
 
 def _measurements(
-    seconds: Seconds, scatter: Array, sizes: Array, learners: int, *, pairs: bool
+    seconds: Seconds, scatter: Array, sizes: Array, places: Indices, learners: int
 ) -> Iterator[tuple[Literal["runs", "timing"], int, float]]:
     """Return kinds, candidates and noise of what may be measured."""
-    some = np.arange(len(sizes)) if pairs else np.unique(np.linspace(0, len(sizes) - 1, 9).round().astype(int))
     timed = np.log(seconds.sizes * learners)
-    for place in some:
+    for place in places:
         yield "runs", int(place), float(scatter[place])
         if np.abs(timed - math.log(sizes[place])).min() > 0.05:
             yield "timing", int(place), LEAST_ERROR

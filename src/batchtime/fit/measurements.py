@@ -7,7 +7,7 @@ import pandas as pd
 
 LARGEST = 1e50
 """Of batch sizes, updates and seconds, and one over the least: beyond it squares of products are no numbers."""
-POSSIBLE = f"from {1 / LARGEST:g} to {LARGEST:g}"
+POSSIBLE = f"finite and more than 0 (from {1 / LARGEST:g} to {LARGEST:g})"
 
 
 def possible(value: float) -> bool:

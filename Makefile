@@ -61,4 +61,5 @@ lock:  ## resolve the dependencies afresh into requirements.lock
 	@$(PYTHON) -m venv .venv
 	@PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off --requirement requirements.lock | $(TELL)
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c 'import torchvision' 2>/dev/null || $(BIN)/python .ci/mend_torchvision.py
 	@touch $@

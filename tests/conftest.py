@@ -5,6 +5,8 @@ import functools
 import http.server
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -55,6 +57,19 @@ def in_this_process() -> Iterator[None]:
 def root() -> Path:
     """Return the top of the checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel, built from a copy: setuptools leaves its traces where it builds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(root / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, folder)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
+    subprocess.run([*command, str(folder / "dist"), str(folder)], check=True, capture_output=True)
+    (built,) = (folder / "dist").glob("*.whl")
+    return built
 
 
 @pytest.fixture(scope="session")

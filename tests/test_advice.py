@@ -422,9 +422,13 @@ def tables(draw: st.DrawFn) -> tuple[dict[float, list[Observation]], list[Update
     return by_rate, timing
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@pytest.mark.parametrize("examples", [5, pytest.param(30, marks=pytest.mark.full)])
+def test_any_tables_are_answered_or_refused_without_a_traceback(examples: int) -> None:
+    settings(max_examples=examples, deadline=None, derandomize=True)(any_tables)()
+
+
 @given(tables(), st.sampled_from([1, 3]), st.sampled_from([None, 24]))
-def test_any_tables_are_answered_or_refused_without_a_traceback(
+def any_tables(
     given_tables: tuple[dict[float, list[Observation]], list[UpdateTiming]], learners: int, most: int | None
 ) -> None:
     by_rate, timing = given_tables

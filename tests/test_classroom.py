@@ -1,7 +1,11 @@
 """Promises of the classroom: a student's story from real runs, and a class whose law is found when it is known."""
 
+import contextlib
+import io
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -243,7 +247,31 @@ def test_a_width_is_that_of_the_logarithm() -> None:
     assert width((None, 3.0)) == np.inf
 
 
-def test_a_rehearsal_shows_what_a_student_sees_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_rehearsal_shows_what_a_student_sees_and_leaves_nothing_behind(
+    told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Path] = []
+
+    def run(command: Sequence[str], *, cwd: str, **_options: object) -> subprocess.CompletedProcess[str]:
+        """Do in this process what the command does, where student 3 has been before."""
+        shutil.copytree(told, cwd, dirs_exist_ok=True)
+        folders.append(Path(cwd))
+        with contextlib.chdir(cwd), contextlib.redirect_stdout(io.StringIO()) as said:
+            code = cli.main(command[1:])
+        return subprocess.CompletedProcess(command, code, said.getvalue(), "")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("subprocess.run", run)
+    seen = rehearse(3)
+    assert seen.text.startswith("Student 3: the whole story")
+    assert seen.result == read_student(told / "student-3.csv")
+    assert seen.seconds > 0
+    assert [folder.exists() for folder in folders] == [False]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.full
+def test_a_rehearsal_in_a_process_of_its_own_takes_a_laptop_less_than_three_minutes(tmp_path: Path) -> None:
     before = set(tmp_path.iterdir())
     seen = rehearse(5)
     assert seen.text.startswith("Student 5: the whole story")
@@ -253,8 +281,11 @@ def test_a_rehearsal_shows_what_a_student_sees_and_leaves_nothing_behind(tmp_pat
 
 
 def test_a_disturbed_measurement_is_made_again_and_in_the_end_taken_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    store = Store(tmp_path)
+    store.runs_file("class-3").parent.mkdir(parents=True)
+    shutil.copy(Store(told).runs_file("class-3"), store.runs_file("class-3"))  # trained, and not timed
     made: list[float] = []
     asked: list[float] = []
 
@@ -277,9 +308,9 @@ def test_a_disturbed_measurement_is_made_again_and_in_the_end_taken_as_it_is(
     real_timing, real_runs = classroom.time_updates, classroom.time_runs
     monkeypatch.setattr(classroom, "time_updates", timing)
     monkeypatch.setattr(classroom, "time_runs", disturbed)
-    story = tell(4, store=Store(tmp_path))
+    story = tell(3, store=store)
     assert made == [1.5, 1.3, 1.7, 1.4]
-    assert Store(tmp_path).latest_timing("class-4", own=True).wall_over_cpu == pytest.approx(1.3)
+    assert store.latest_timing("class-3", own=True).wall_over_cpu == pytest.approx(1.3)
     assert asked == [BUSY] * 4 + [np.inf]
     assert story.clocked.n_runs == 5
     assert "other programs ran beside" in story.text()

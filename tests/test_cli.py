@@ -62,6 +62,24 @@ def test_help_answers_without_importing_what_is_slow() -> None:
     assert "Example: " in done.stdout
 
 
+def test_advice_from_two_tables_starts_without_what_is_slow_and_not_needed(tmp_path: Path) -> None:
+    """Optimisers and integrals of scipy were a third of its seconds; what they are for is another command."""
+    runs = "".join(f"{size},{100 + 1600 // size + seed}\n" for size in (4, 16, 64) for seed in range(3))
+    (tmp_path / "runs.csv").write_text("batch_size,updates\n" + runs)
+    timing = "".join(f"{size},{1e-3 + 1e-5 * size}\n" for size in (4, 16, 64, 256))
+    (tmp_path / "timing.csv").write_text("batch_size,seconds\n" + timing)
+    program = """
+import sys
+from batchtime import cli
+assert cli.main(["recommend", "runs.csv", "timing.csv"]) in {0, 2}
+slow = {"scipy.optimize", "scipy.integrate", "scipy.stats", "torch", "seaborn"}
+print(*slow.intersection(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "batch size" in done.stdout
+    assert done.stdout.splitlines()[-1] == ""
+
+
 def test_the_workloads_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"digits-mlp", "mnist-lenet", "noisy-quadratic"} <= set(answer(capsys, "workloads"))
 
@@ -526,3 +544,14 @@ def test_noise_is_measured_and_recorded(tmp_path: Path, capsys: pytest.CaptureFi
     found = answer(capsys, "noise", "digits-mlp", "--seeds", "1", "--examples", "64", *data)
     assert len(Store(tmp_path).noise("digits-mlp")) == 1
     assert found["updates"] == list(Store(tmp_path).noise("digits-mlp")[0].updates)
+
+
+def test_a_published_series_is_asked_for_a_batch_size_and_says_whose_seconds_it_took(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = answer(capsys, "recommend", "published:zeus-cifar100-0.5")
+    assert found["source"] == "published:zeus-cifar100-0.5"
+    assert 64 < found["batch_size"] < 1024
+    assert "V100 at 250 W, one of 7 devices" in str(found["missing"])
+    said = complaint(capsys, "recommend", "published:mlperf-bert")
+    assert "has no seconds" in said

@@ -9,19 +9,24 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from batchtime import cli
 from batchtime.errors import SweepError
 from batchtime.runs.catalogue import experiment
 from batchtime.runs.records import RunRecord
+from batchtime.runs.spec import Target
 from batchtime.runs.store import Store
+from batchtime.train.command import command_experiment
 from batchtime.train.sweep import cluster as connected
-from batchtime.train.sweep import train
+from batchtime.train.sweep import complete, train
 
 from .builders import at_a_terminal
 from .test_sweep import results, wait_for_runs
@@ -44,8 +49,8 @@ class Cluster:
         """Where the scheduler listens."""
         return f"tcp://127.0.0.1:{self.port}"
 
-    def start(self, *, workers: int = 2) -> None:
-        """Start the scheduler and its workers."""
+    def start(self, *, workers: int) -> None:
+        """Start the scheduler and some workers."""
         here = ["--host", "127.0.0.1", "--no-dashboard"]
         self.scheduler = self._dask("scheduler", *here, "--port", str(self.port))
         for _ in range(1200):
@@ -75,15 +80,15 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Return a running cluster of two workers."""
+def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Return a running cluster of as many workers as the test says, or two."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
         port = listening.getsockname()[1]
     folder = tmp_path / "dask"
     folder.mkdir()
     running = Cluster(folder=folder, port=port)
     try:
-        running.start()
+        running.start(workers=getattr(request, "param", 2))
         yield running
     finally:
         running.stop()
@@ -95,10 +100,15 @@ def expected() -> list[object]:
     return results([train(spec) for spec in DIGITS.sweep.runs()])
 
 
+def words(data: Path, cluster: Cluster) -> list[str]:
+    """Return the command that completes the sweep on a cluster."""
+    changes = ["--batch-sizes", str(SIZES), "--seeds", str(SEEDS)]
+    return ["sweep", "digits-mlp", "--data", str(data), *changes, "--scheduler", cluster.address]
+
+
 def sweep(data: Path, cluster: Cluster) -> "subprocess.Popen[str]":
     """Start the sweep on a cluster, from the command line."""
-    command = [str(Path(sys.executable).with_name("batchtime")), "sweep", "digits-mlp", "--data", str(data)]
-    return at_a_terminal([*command, "--batch-sizes", str(SIZES), "--seeds", str(SEEDS), "--scheduler", cluster.address])
+    return at_a_terminal([str(Path(sys.executable).with_name("batchtime")), *words(data, cluster)])
 
 
 def finish(process: "subprocess.Popen[str]") -> None:
@@ -118,10 +128,15 @@ def in_order(data: Path) -> list[RunRecord]:
 def test_a_killed_worker_loses_no_run_and_all_records_are_those_of_one_process(
     cluster: Cluster, tmp_path: Path, expected: list[object]
 ) -> None:
-    process = sweep(tmp_path, cluster)
-    wait_for_runs(tmp_path, 2)
-    cluster.workers[0].send_signal(signal.SIGKILL)
-    finish(process)
+    def kill() -> None:
+        wait_for_runs(tmp_path, 2)
+        cluster.workers[0].send_signal(signal.SIGKILL)
+
+    with ThreadPoolExecutor(1) as aside:
+        killed = aside.submit(kill)
+        assert cli.main(words(tmp_path, cluster)) == 0
+    killed.result()
+    assert cluster.workers[0].wait(timeout=10) == -signal.SIGKILL
     assert results(in_order(tmp_path)) == expected
 
 
@@ -140,7 +155,7 @@ def test_a_sweep_goes_on_after_its_scheduler_and_its_driver_were_killed(
     assert "Traceback" not in errors
     kept = Store(tmp_path).runs("digits-mlp")
 
-    cluster.start()
+    cluster.start(workers=2)
     process = sweep(tmp_path, cluster)
     wait_for_runs(tmp_path, len(kept) + 2)
     process.kill()
@@ -152,22 +167,22 @@ def test_a_sweep_goes_on_after_its_scheduler_and_its_driver_were_killed(
     assert results(in_order(tmp_path)) == expected
 
 
-def test_a_worker_with_another_version_of_the_package_is_refused_by_name(cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cluster", [0], indirect=True)
+def test_a_worker_with_another_version_of_the_package_is_refused_by_name(
+    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = tmp_path / "other" / "batchtime-9.9.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: batchtime\nVersion: 9.9\n")
-    for worker in cluster.workers:
-        worker.kill()
     cluster.add_worker(PYTHONPATH=os.pathsep.join([str(other.parent), os.environ.get("PYTHONPATH", "")]))
-    process = sweep(tmp_path, cluster)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    last = errors.strip().splitlines()[-1]
+    assert cli.main(words(tmp_path, cluster)) == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("batchtime: the worker on ")
     assert "has batchtime 9.9 and not" in last
     assert not Store(tmp_path).runs_file("digits-mlp").exists()
 
 
+@pytest.mark.parametrize("cluster", [1], indirect=True)
 def test_runs_on_gpus_go_to_workers_with_a_slot_and_to_no_others(cluster: Cluster) -> None:
     with pytest.raises(SweepError, match=f"no worker at {cluster.address} offers a GPU slot; start one"):
         sweep_on(cluster, 1)
@@ -194,9 +209,52 @@ def sweep_on(cluster: Cluster, calls: int) -> list[int]:
 def test_where_no_scheduler_answers_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from batchtime import cli
-
     monkeypatch.setattr("batchtime.train.sweep._ANSWER_SECONDS", 0.5)
     arguments = ["sweep", "digits-mlp", "--data", str(tmp_path), "--scheduler", "tcp://127.0.0.1:9"]
     assert cli.main(arguments) == 1
     assert capsys.readouterr().err.startswith("batchtime: no scheduler answers at tcp://127.0.0.1:9; start one")
+
+
+PROGRAM = """
+import json, os, sys, time
+from pathlib import Path
+size, out = int(sys.argv[1]), Path(sys.argv[2])
+with Path(sys.argv[3]).open("a") as pids:
+    print(os.getpid(), file=pids)
+with (out / "log.jsonl").open("w") as log:
+    for step in range(1, 41):
+        time.sleep(0.05)
+        print(json.dumps({"step": step, "val_acc": step / (20 + 40 / size)}), file=log, flush=True)
+"""
+
+
+def test_a_command_is_swept_on_a_cluster_and_a_worker_that_dies_takes_it_along(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    (tmp_path / "train.py").write_text(PROGRAM)
+    (tmp_path / "data").mkdir()
+    started = tmp_path / "started.txt"
+    words = f"{sys.executable} {tmp_path}/train.py {{batch_size}} {{out}} {started}"
+    goal = Target(metric="val_acc", value=0.9, rises=True)
+    chosen = command_experiment(words, target=goal, learning_rate=0.1, batch_sizes=[2, 4, 8, 16])
+    store = Store(tmp_path / "data")
+
+    def kill_one() -> None:
+        while not started.exists():
+            time.sleep(0.02)
+        dying = cluster.workers.pop()
+        dying.kill()
+        dying.wait()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with connected(cluster.address) as executor:
+        made = complete(chosen.sweep, name=chosen.name, store=store, executor=executor)
+    killer.join()
+    assert [run.outcome.upper for run in made] == [36, 27, 23, 21]  # the least step with 0.9 (20 + 40 / M) or more
+    assert len(store.runs(chosen.name)) == 4
+    for pid in started.read_text().split():
+        end = time.monotonic() + 30
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not Path(f"/proc/{pid}").exists()

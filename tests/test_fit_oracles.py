@@ -11,6 +11,7 @@ from batchtime.errors import FitError
 from batchtime.fit.inverse_law import fit_inverse_law
 from batchtime.fit.means import mean_updates
 from batchtime.fit.measurements import Observation
+from batchtime.fit.roots import roots
 
 from .test_fit import GRID, LAW, exact, log_likelihood, sampled, seen, spreads_of
 
@@ -89,3 +90,19 @@ def test_two_equal_batch_sizes_are_one_and_a_single_update_is_a_number() -> None
     fit = fit_inverse_law([exact(m, n) for m in (4, 64, 1024) for n in (1, 1, 2)])
     assert 1 <= fit.law.updates(64.0) <= 2
     assert fit.intervals.alpha[0] is None
+
+
+def test_roots_are_those_of_scipy_and_none_is_made_up() -> None:
+    shifts = np.array([0.1, 2.0, 30.0, 1e6, 5.0])
+    shapes = [lambda x: x**3, lambda x: np.expm1(np.minimum(x, 700)), lambda x: np.arctan(x - 1), np.sqrt, lambda x: -x]
+
+    def function(x: np.ndarray) -> np.ndarray:
+        return np.array([shape(at) - shift for shape, at, shift in zip(shapes, x, shifts, strict=True)])
+
+    found = roots(function, np.zeros(5), np.array([9.0, 600.0, 1e9, 1e13, 1e3]))
+    for k, last in enumerate([9.0, 600.0, None, 1e13, None]):
+        if last is None:  # an arc tangent never gets to 30, and what falls from 0 never to 5
+            assert np.isnan(found[k])
+        else:
+            theirs = optimize.brentq(lambda x, k=k: shapes[k](x) - shifts[k], 0.0, last)
+            assert found[k] == pytest.approx(theirs, rel=1e-9)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from batchtime.book.beyond import gpu_energy
+from batchtime.book.beyond.gpu_energy import Prices
 from batchtime.errors import FitError
 
 
@@ -60,17 +61,27 @@ def test_a_grid_made_by_the_model_is_predicted_exactly(grid: pd.DataFrame) -> No
 
 def test_money_is_rent_and_electricity() -> None:
     grid = pd.DataFrame({"seconds": [3600.0], "joules": [3.6e6]})
-    assert gpu_energy.cost(grid, per_hour=2.0, per_kilowatt_hour=0.3).tolist() == [2.3]
+    assert gpu_energy.cost(grid, Prices(per_hour=2.0, per_kilowatt_hour=0.3)).tolist() == [2.3]
 
 
 def test_six_targets_of_cifar100_are_predicted_from_three_sizes_and_two_limits() -> None:
     names = [f"zeus-cifar100-{target}" for target in (0.4, 0.45, 0.5, 0.55, 0.6, 0.65)]
-    table = gpu_energy.optima(names)
-    assert len(table) == 12
+    table = gpu_energy.optima(names, Prices(per_hour=0.2, per_kilowatt_hour=0.3))
+    assert len(table) == 18
     assert table["lost"].max() < 0.25
     joules = table[table["wanted"] == "joules"]
     assert (joules["saved"] > 0.2).all()
     assert table[table["wanted"] == "seconds"]["lost"].median() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("prices", "like"),
+    [(Prices(per_hour=1.0, per_kilowatt_hour=0.0), "seconds"), (Prices(per_hour=0.0, per_kilowatt_hour=1.0), "joules")],
+)
+def test_the_optimum_of_money_is_that_of_what_alone_is_paid_for(prices: Prices, like: str) -> None:
+    table = gpu_energy.optima(["zeus-cifar100-0.5"], prices).set_index("wanted")
+    columns = ["batch_size", "power_limit", "predicted_batch_size"]
+    assert table.loc["money", columns].tolist() == table.loc[like, columns].tolist()
 
 
 def test_a_series_without_power_limits_is_refused() -> None:

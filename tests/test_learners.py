@@ -90,7 +90,12 @@ def fail_on_the_second() -> None:
         raise ValueError("no more\nmemory")
 
 
-def test_learners_are_processes_of_one_thread_that_hear_each_other() -> None:
+def test_learners_are_processes_of_one_thread_that_hear_each_other(team: Callable[..., list[Any]]) -> None:
+    assert team(gather, learners=2) == [(rank, 1, [10.0, 11.0]) for rank in range(2)]
+
+
+@pytest.mark.full
+def test_three_learners_hear_each_other() -> None:
     assert run_together(gather, learners=3) == [(rank, 1, [10.0, 11.0, 12.0]) for rank in range(3)]
 
 

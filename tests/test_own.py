@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from batchtime import cli
 from batchtime.errors import DatasetError, ParameterError, WorkloadError
 from batchtime.runs.spec import RunSpec, Target
 from batchtime.runs.store import Store
@@ -19,7 +20,7 @@ from batchtime.train.own import own_experiment
 from batchtime.train.sweep import complete, train
 from batchtime.train.workloads import build, own
 
-REGRESSION = "batchtime.train.samples:regression"
+REGRESSION = "batchtime.train.samples.regression:regression"
 MODULE = """
 import torch
 from torch import nn
@@ -58,6 +59,13 @@ def unpaired():
 
 def nothing():
     return None
+
+def already():
+    return good(metrics={"accurate": lambda outputs, targets: (squares(outputs, targets) < 0.01).float()},
+                target=Target(metric="accurate", value=0.9))
+
+def frozen_step():
+    return good(step=lambda model, batch, optimizer: 1 / 0)
 
 def stops():
     raise ValueError("no such file")
@@ -149,9 +157,11 @@ def test_a_worker_with_other_code_refuses_the_run(module: Path) -> None:
         ("mine:other_shape", "RuntimeError: mat1 and mat2"),
         ("mine:unpaired", "train has 3 inputs and 2 targets"),
         ("mine:nothing", "it returned NoneType"),
-        ("mine:stops", "ValueError: no such file"),
-        ("mine:absent", "AttributeError"),
-        ("absent_module:good", "ModuleNotFoundError.*PYTHONPATH"),
+        ("mine:absent", "mine has no function 'absent'; it has: squares, numbers, model, good"),
+        ("mine:squares", "mine:squares is to take nothing .*'outputs'"),
+        ("absent_module:good", "there is no module absent_module; .* PYTHONPATH"),
+        ("mine:already", "already below the target .*where accurate rises, say rises=True"),
+        ("mine:frozen_step", "a first try stopped .ZeroDivisionError: division by zero, in mine.py, line 45"),
         ("__main__:good", "put the function good into a module"),
     ],
 )
@@ -168,11 +178,26 @@ def test_a_metric_that_a_workload_does_not_have_is_refused_with_those_it_has() -
         build(replace(chosen.workload, target=Target(metric="error", value=0.1)))
 
 
-def test_the_command_line_sweeps_and_fits_a_module_of_the_folder_where_it_is_called(
-    module: Path, tmp_path: Path
+CHANGES = ["--batch-sizes", "[4, 16, 64]", "--seeds", "3", "--budget", "2000", "--json"]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_command_line_sweeps_and_fits_a_module_of_ones_own(
+    module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(module.parent)])
+    monkeypatch.chdir(module.parent)  # where it is called is where it looks
+    found = {}
+    for verb in ("sweep", "fit"):
+        assert cli.main([verb, "mine:good", *CHANGES, "--data", str(tmp_path)]) == 0
+        found[verb] = json.loads(capsys.readouterr().out)
+    assert found["sweep"]["n_reached"] == found["fit"]["n_runs"] == 9
+
+
+@pytest.mark.full
+def test_processes_sweep_and_fit_a_module_of_the_folder_where_they_are_started(module: Path, tmp_path: Path) -> None:
     program = str(Path(sys.executable).with_name("batchtime"))
-    changes = ["--batch-sizes", "[4, 16, 64]", "--seeds", "3", "--budget", "2000", "--data", str(tmp_path), "--json"]
+    changes = [*CHANGES, "--data", str(tmp_path)]
     found = {}
     for verb, more in (("sweep", ["--workers", "1"]), ("fit", [])):
         command = [program, verb, "mine:good", *changes, *more]
@@ -220,7 +245,7 @@ def test_a_data_set_that_cannot_become_tensors_is_refused(dataset: Pairs, reason
 
 
 def test_both_sample_workloads_can_be_trained() -> None:
-    for name in ("regression", "vision"):
-        chosen = own_experiment(f"batchtime.train.samples:{name}", batch_sizes=[64])
+    for name in ("regression", "digits"):
+        chosen = own_experiment(f"batchtime.train.samples.{name}:{name}", batch_sizes=[64])
         record = train(RunSpec(setting=replace(chosen.sweep.setting, max_updates=2), batch_size=64, seed=0))
         assert record.outcome.status == "censored"

@@ -20,12 +20,13 @@ from batchtime.runs.catalogue import experiment
 from batchtime.runs.store import Store, data_folder
 from batchtime.train.own import own_experiment
 
-REGRESSION = "batchtime.train.samples:regression"
+REGRESSION = "batchtime.train.samples.regression:regression"
 MACHINE = UpdateTime(fixed_seconds=2e-3, seconds_per_example=1e-4)
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
 TIMINGS = [
     UpdateTiming(batch_size=m, wall_seconds=(s,), cpu_seconds=(s,)) for m in SIZES for s in (MACHINE.seconds(m),)
 ]
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def runs_of(law: InverseLaw) -> Callable[[int, float], tuple[Observation, float]]:

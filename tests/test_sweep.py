@@ -71,7 +71,7 @@ def test_runs_made_for_another_target_are_not_reused(tmp_path: Path) -> None:
     assert len(missing_runs(other.runs(), store.runs("a"))) == 6
 
 
-@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.full)])
+@pytest.mark.parametrize("workers", [1, *(pytest.param(count, marks=pytest.mark.full) for count in (2, 3))])
 def test_worker_count_and_order_do_not_change_a_record(tmp_path: Path, workers: int) -> None:
     alone = complete(SWEEP, name="a", store=Store(tmp_path), executor=Here())
     (tmp_path / "two").mkdir()
@@ -141,10 +141,10 @@ def test_a_run_that_stops_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
         complete(SWEEP, name="a", store=Store(tmp_path), executor=executor)
 
 
-def start(data: Path) -> "subprocess.Popen[str]":
-    """Start a sweep of the digits on the command line."""
+def start(data: Path, workers: int) -> "subprocess.Popen[str]":
+    """Start a sweep of the digits on the command line, in so many processes beside its own."""
     command = [str(Path(sys.executable).with_name("batchtime")), "sweep", "digits-mlp", "--data", str(data)]
-    return at_a_terminal([*command, "--workers", "2"])
+    return at_a_terminal([*command, "--workers", str(workers)])
 
 
 def wait_for_runs(data: Path, count: int) -> None:
@@ -158,10 +158,17 @@ def wait_for_runs(data: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full), signal.SIGKILL]
+    ("number", "workers"),
+    [
+        (signal.SIGINT, 1),
+        pytest.param(signal.SIGINT, 2, marks=pytest.mark.full),
+        pytest.param(signal.SIGTERM, 2, marks=pytest.mark.full),
+        (signal.SIGKILL, 1),
+        pytest.param(signal.SIGKILL, 2, marks=pytest.mark.full),
+    ],
 )
-def test_a_sweep_that_is_stopped_goes_on_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
-    process = start(tmp_path)
+def test_a_sweep_that_is_stopped_goes_on_where_it_was(tmp_path: Path, number: signal.Signals, workers: int) -> None:
+    process = start(tmp_path, workers)
     wait_for_runs(tmp_path, 3)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)

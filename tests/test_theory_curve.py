@@ -11,6 +11,7 @@ from batchtime.errors import FitError, ParameterError
 from batchtime.fit.means import MeanUpdates
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.time import UpdateTime
+from batchtime.runs.store import Store, data_folder
 from batchtime.theory.bounds import Constants, LastIterate
 from batchtime.theory.curve import FirstOrder, QuadraticCurve, clock, passage_spread
 from batchtime.theory.problems import ANISOTROPIC_QUADRATIC, NOISY_QUADRATIC
@@ -115,3 +116,29 @@ def test_the_optimum_of_points_moves_with_the_root_of_the_step_size() -> None:
     assert [one.predicted / optima[0].predicted for one in optima] == pytest.approx([1, 2, 4])
     for one in optima:  # the grid is one of powers of two
         assert 0.7 < one.best_run / one.predicted < 1.5
+
+
+def test_the_first_order_is_too_low_by_what_the_curve_says_and_the_capped_step_by_no_more_than_its_bound() -> None:
+    by_means, by_curve = bound_curve.beyond_first_order(CURVE, seen(CURVE))
+    assert by_means == pytest.approx(by_curve)
+    assert by_means == pytest.approx(400 * 0.01 * (0.01 / 0.1 / 0.9) / (20 + 400 * 0.01))  # R over A + alpha tau
+    rule = LearningRate(maximum=0.1, half_batch_size=2)  # temperatures up to half of the pole's
+    capped = [
+        bound_curve.Point(rate=rate, batch_size=size, updates=CURVE.distance(rate / size) / rate, runs=10)
+        for size in (0.01, 1.0, 10.0, 1000.0)
+        for rate in (rule.at(size),)
+    ]
+    assert bound_curve.capped_bound(CURVE, rule) == pytest.approx(400 / 0.1 / 0.5 * 0.05**2 / 20)
+    assert 0.4 < bound_curve.capped_excess(CURVE, rule, capped) < bound_curve.capped_bound(CURVE, rule)
+    assert bound_curve.capped_bound(CURVE, LearningRate(maximum=0.1, half_batch_size=1)) == math.inf
+
+
+def test_sweeps_that_are_not_whole_give_the_points_at_which_every_run_arrived() -> None:
+    store = Store(data_folder())
+    points = bound_curve.arrived("mnist-error-2", store)
+    assert len(bound_curve.step_sizes(points)) >= 4
+    assert min(point.runs for point in points) >= 3
+    assert all(point.tau < 0.02 for point in points)  # where no run arrives
+    assert 0.1 < bound_curve.scatter("mnist-error-2", store) < 0.5
+    three = [bound_curve.Point(rate=1, batch_size=size, updates=60 / size, runs=3) for size in (4, 1, 2)]
+    assert (bound_curve.sizes_text(three), bound_curve.updates_text(three)) == ("1, 2 and 4", "60, 30 and 15")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from batchtime.book.beyond import universal
 from batchtime.book.beyond.universal import Bent, fit_bent, fit_hard_knee, fit_power
 from batchtime.errors import FitError
+from batchtime.laws.curve import CurveLaw
 from batchtime.runs.store import Store
 
 SIZES = 4.0 * 2.0 ** np.arange(9)
@@ -67,6 +68,13 @@ def test_updates_grow_without_bound_towards_the_pole() -> None:
     law = Bent(n_inf=100.0, alpha=1000.0, pole=2.0, power=1.0)
     assert law.updates(np.array([4.0])) == pytest.approx(100 + 1000 / 4 / (1 - 2 / 4))
     assert law.updates(np.array([2.000002]))[0] > 1e8
+
+
+@pytest.mark.parametrize("pole", [0.0, 0.5, 3.0])
+def test_at_a_constant_step_the_law_with_a_pole_is_the_curve_at_one_learning_rate(pole: float) -> None:
+    law = Bent(n_inf=300.0, alpha=9000.0, pole=pole, power=1.0)
+    curve = CurveLaw(A=300.0, alpha=9000.0, pole=1 / pole if pole else np.inf)
+    assert law.updates(SIZES) == pytest.approx(curve.distance(1 / SIZES))
 
 
 def test_a_power_law_and_a_hard_knee_are_recovered_from_their_own_values() -> None:

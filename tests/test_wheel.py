@@ -32,19 +32,6 @@ print(law.with_timings(bt.read_timings("timing.csv")).recommend().batch_size)
 """
 
 
-@pytest.fixture(scope="session")
-def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the wheel, built from a copy: setuptools leaves its traces where it builds."""
-    folder = tmp_path_factory.mktemp("wheel")
-    shutil.copytree(root / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(root / name, folder)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
-    subprocess.run([*command, str(folder / "dist"), str(folder)], check=True, capture_output=True)
-    (built,) = (folder / "dist").glob("*.whl")
-    return built
-
-
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
     """Return a folder with two tables, which is no checkout."""

@@ -11,7 +11,8 @@ from batchtime.runs.spec import Target, Workload
 from batchtime.theory.problems import NOISY_QUADRATIC
 from batchtime.train.datasets import import_torchvision, load_mnist
 from batchtime.train.models import MODELS
-from batchtime.train.workloads import DATASETS, build
+from batchtime.train.tasks import DATASETS
+from batchtime.train.workloads import build
 
 from .conftest import missing
 

@@ -146,22 +146,23 @@ def link_to_tests(app: Sphinx, doctree: nodes.document) -> None:
 
 
 class Executed(SphinxDirective):
-    """`{executed}`: every equation of the bound with the test that executes it, and whether it is read off its page."""
+    """`{executed}`: every equation of the bound with the test that executes it, and whether it holds with room."""
 
     def run(self) -> list[nodes.Node]:
         """Return a list for each file of tests."""
         source = Path(self.env.srcdir)
-        shown = source.parent / "tests" / "bound" / "shown.py"
-        self.env.note_dependency(str(shown))
-        read_off = set(re.findall(r'^    "([a-z-]+)": ', shown.read_text(encoding="utf-8"), flags=re.MULTILINE))
+        reading = source.parent / "tests" / "bound" / "reading.py"
+        self.env.note_dependency(str(reading))
+        (room,) = re.findall(r"^ROOM = \{(.*?)^\}", reading.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        with_room = set(re.findall(r'"([a-z-]+)"', room))
         listed = nodes.bullet_list()
         for test, file in bound_tests(source).items():
             self.env.note_dependency(str(file))
             item = nodes.paragraph()
             item += self.parse_inline(f"{{eq}}`{label_of(test)}`: ")[0]
             item += source_link(test, file, self.env.docname)
-            if label_of(test) in read_off:
-                item += nodes.Text(" (read off the page)")
+            if label_of(test) in with_room:
+                item += nodes.Text(" (with room)")
             listed += nodes.list_item("", item)
         return [listed]
 

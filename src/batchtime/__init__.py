@@ -9,7 +9,6 @@ before it is needed. Those of the last group need the extra `train`.
 """
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,8 +35,11 @@ if TYPE_CHECKING:
     from batchtime.runs.spec import Target as Target
     from batchtime.runs.store import Store as Store
     from batchtime.train.sweep import sweep as sweep
+    from batchtime.train.task import Task as Task
     from batchtime.train.timing import time_updates as time_updates
-    from batchtime.train.workloads import Task as Task
+    from batchtime.train.watch import watch as watch
+
+    __version__: str
 
 _ROOMS = {
     "": ("fit",),
@@ -51,22 +53,24 @@ _ROOMS = {
     ".logs.read": ("read_logs",),
     ".logs.sheets": ("read_runs", "read_timings"),
     ".runs": ("published",),
+    ".train.watch": ("watch",),
     # With the extra `train`:
     ".plan.pilot": ("pilot",),
     ".runs.catalogue": ("experiment",),
     ".runs.spec": ("Optimizer", "Target"),
     ".runs.store": ("Store",),
     ".train.sweep": ("sweep",),
+    ".train.task": ("Task",),
     ".train.timing": ("time_updates",),
-    ".train.workloads": ("Task",),
 }
 _HOMES = {name: f"batchtime{room}" for room, names in _ROOMS.items() for name in names}
 
-__version__ = version("batchtime")
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605 - the table above is the list
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("batchtime")
     if name not in _HOMES:
         raise AttributeError(f"batchtime has no {name!r}; it has {', '.join(__all__)}")
     if _HOMES[name] == "batchtime" or name == "published":

@@ -13,6 +13,10 @@ class FitError(BatchtimeError):
     """Runs or timings that do not determine a law; the message names what, the value and the remedy."""
 
 
+class ChallengeError(BatchtimeError):
+    """An entry of the challenge cannot be scored; the message names its file, the task, what is wrong, the remedy."""
+
+
 class ClassError(BatchtimeError):
     """A student's command failed; the message says why."""
 

@@ -1,13 +1,13 @@
 """One quantity, one value: pages, slides, README, calculator and command line state the published number."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
+
+from batchtime import cli
 
 SWEEPS = ("mnist-lenet", "cifar10-cnn", "cifar100-cnn", "europarl-gru")
 
@@ -48,15 +48,17 @@ def test_the_calculator_starts_from_the_published_quantities(
 
 @pytest.mark.parametrize("sweep", ["mnist-lenet"])
 def test_the_command_line_fits_the_published_law_and_advises_around_the_published_optimum(
-    root: Path, known: dict[str, dict[str, Any]], sweep: str
+    root: Path,
+    known: dict[str, dict[str, Any]],
+    sweep: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    program = str(Path(sys.executable).with_name("batchtime"))
-    told = [
-        json.loads(
-            subprocess.run([program, *words, "--json"], cwd=root, check=True, capture_output=True, text=True).stdout
-        )
-        for words in (["fit", sweep], ["recommend", sweep])
-    ]
+    monkeypatch.chdir(root)
+    told = []
+    for verb in ("fit", "recommend"):
+        assert cli.main([verb, sweep, "--json"]) == 0
+        told.append(json.loads(capsys.readouterr().out))
     fitted, advised = told[0], told[1][0] if isinstance(told[1], list) else told[1]
     for quantity in ("n_inf", "alpha", "critical_batch_size"):
         assert fitted[quantity] == pytest.approx(known[f"{sweep}.{quantity}"]["value"], rel=1e-9), quantity

@@ -7,7 +7,6 @@ import os
 import runpy
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 from bs4 import Tag
 
+from batchtime import cli
 from batchtime.book import plots
 from tests.pages import pages_of
 
@@ -170,9 +170,17 @@ def number(cell: str) -> float | str:
 
 @pytest.mark.parametrize(("cheap", "at_random"), [(1, 0), pytest.param(2, 2, marks=pytest.mark.full)])
 def test_the_command_at_a_figure_makes_it_again(
-    root: Path, site: Path, published: dict[str, Facts], tmp_path: Path, *, cheap: int, at_random: int
+    root: Path,
+    site: Path,
+    published: dict[str, Facts],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    cheap: int,
+    at_random: int,
 ) -> None:
     """Cheap figures, and some at random; BATCHTIME_SAMPLE repeats a choice."""
+    monkeypatch.chdir(root)
     seed = int(os.environ.get("BATCHTIME_SAMPLE") or np.random.default_rng().integers(10**6))
     drawn = np.random.default_rng(seed).choice(sorted(published), at_random, replace=False)
     chosen = {*CHEAP[:cheap], *map(str, drawn)}
@@ -187,8 +195,7 @@ def test_the_command_at_a_figure_makes_it_again(
         out = tmp_path / name
         program, *rest = shlex.split(commands[name].replace("--out my-run", f"--out {shlex.quote(str(out))}"))
         assert program == ".venv/bin/batchtime"
-        command = [str(Path(sys.executable).with_name("batchtime")), *rest]
-        subprocess.run(command, cwd=root, check=True, capture_output=True)
+        assert cli.main(rest) == 0
         facts = published[name]
         if here.items() <= facts["environment"]["versions"].items():
             made = {

@@ -1,42 +1,42 @@
-"""What the names in an equation stand for, so that a machine can read it off its page and evaluate it.
+"""What the names of each equation stand for, so that a machine can read it off its page and evaluate it.
 
-`SHOWN` holds, for each equation that says something of numbers, what the code of the book has for its names. `=` stands
-for an expression on its own, and a word in `WORDS` for a left side that is no expression in numbers.
+Numbers are what the code of the book has for them; cases with means and vectors come from `drawn`. `=` stands for an
+expression on its own, and `within` for how nearly an inequality is to be an equality.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+from scipy.optimize import brentq
 from scipy.special import gamma, gammainc, gammaincc
+from scipy.stats import chi2
 
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.updates import InverseLaw
-from batchtime.theory.bounds import (
-    AveragedIterate,
-    Constants,
-    LastIterate,
-    examples_needed,
-    interpolation,
-    necessary,
-    without_replacement,
-)
+from batchtime.theory import bounds, quadratics
+from batchtime.theory.bounds import AveragedIterate, Constants, LastIterate
 from batchtime.theory.curve import FirstOrder, QuadraticCurve, clock
+from batchtime.theory.margins import round_bowl
 from batchtime.theory.problems import GaussianLeastSquares, NoisyQuadratic
-from batchtime.theory.quadratics import Quadratics, any_method
+from batchtime.theory.quadratics import Quadratics
 from batchtime.theory.weighted import WeightedAverage, bent_floor, floor_at_rest
-from tests.latex import Value
-
-Names = dict[str, Value]
+from tests.bound import drawn
+from tests.bound.drawn import Names
+from tests.latex import Between, Of, Vector
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Numbers at which an equation is evaluated: a problem, a step size and a batch size above the poles."""
+    """Numbers at which an equation is evaluated: a problem, a step size and a batch size above the poles.
+
+    Some inequalities are equalities in two cases that exclude each other; `first` says which of them is looked at.
+    """
 
     constants: Constants
     rate: float
     size: float
+    first: bool
 
     def names(self) -> Names:
         """Return what is called the same in every equation."""
@@ -70,110 +70,120 @@ def _harmonic(rate: LearningRate, law: InverseLaw, s: Setting) -> Names:
     return _law(law) | {r"\eta": rate.at(s.size), r"\lambda": 0.5}
 
 
-def _averaged_bound(s: Setting) -> Names:
+def averaged_bound(s: Setting) -> Names:
     return {r"\gap": AveragedIterate(constants=s.constants).bound(77, s.size, s.rate), "N": 77.0}
 
 
-def _averaged_excess(s: Setting) -> Names:
+def averaged_excess(s: Setting) -> Names:
     return _counted(AveragedIterate(constants=s.constants), s)
 
 
-def _last_floor(s: Setting) -> Names:
+def last_floor(s: Setting) -> Names:
     return {"F": LastIterate(constants=s.constants).floor(s.size, s.rate)}
 
 
-def _last(s: Setting) -> Names:
+def last(s: Setting) -> Names:
     theorem = LastIterate(constants=s.constants)
     floor, c = theorem.floor(s.size, s.rate), theorem.contraction(s.rate)
     return {r"\gap": theorem.bound(77, s.size, s.rate), "N": 77.0, "F": floor, "c": c}
 
 
-def _last_count(s: Setting) -> Names:
+def last_count(s: Setting) -> Names:
     theorem = LastIterate(constants=s.constants)
     return _counted(theorem, s) | {"K": 1 / -math.log1p(-theorem.contraction(s.rate))}
 
 
-def _last_law(s: Setting) -> Names:
-    theorem = LastIterate(constants=s.constants)
-    return _last_count(s) | {"N": theorem.law(s.rate).updates}
-
-
-def _last_exact(s: Setting) -> Names:
+def last_exact(s: Setting) -> Names:
     alike = replace(s.constants, curvature=s.constants.smoothness)
     return {"c": LastIterate(constants=alike).contraction(s.rate), "h": s.constants.smoothness}
 
 
-def _contraction(s: Setting) -> Names:
+def last_law(s: Setting) -> Names:
+    pole = LastIterate(constants=s.constants).pole(s.rate)
+    return last_count(s) | {"M": 30 * pole, "within": 0.002}  # where the next order is less
+
+
+def contraction(s: Setting) -> Names:
     theorem = LastIterate(constants=s.constants)
     return {"c": theorem.contraction(1 / s.constants.smoothness)}
 
 
-def _harmonic_averaged(s: Setting) -> Names:
+def harmonic_averaged(s: Setting) -> Names:
     rate, law = AveragedIterate(constants=s.constants).harmonic(0.3)
     return _harmonic(rate, law, s) | {r"\lambda": 0.3}
 
 
-def _harmonic_last(s: Setting) -> Names:
+def harmonic_last(s: Setting) -> Names:
     return _harmonic(*LastIterate(constants=s.constants).harmonic(), s)
 
 
-def _harmonic_form(s: Setting) -> Names:
+def harmonic_form(s: Setting) -> Names:
     rate, law = LastIterate(constants=s.constants).harmonic()
     return _law(law) | {r"\eta": rate.at, r"\eta_{\max}": rate.maximum, "H": rate.half_batch_size}
 
 
-def _best_rate(s: Setting) -> Names:
+def best_rate(s: Setting) -> Names:
+    c, m = s.constants, 1.0 if s.first else 3.0
+    size = m * c.noise_variance / (c.smoothness * c.gap)
+    return {"m": m, "x": AveragedIterate(constants=c).best(size)[0] * c.smoothness}
+
+
+def best_between(s: Setting) -> list[Names]:
+    theorem = AveragedIterate(constants=s.constants)
+    size = theorem.harmonic()[1].critical_batch_size
+    names: Names = {"N^*": lambda size: theorem.best(size)[1], "within": 0.01}
+    return [names | {"M": 1e4 * size}, names | {"M": 1e-4 * size}]
+
+
+def interpolation(s: Setting) -> Names:
     c = s.constants
-    size = c.noise_variance / (c.smoothness * c.gap)  # m = 1
-    return {"m": 1.0, "x": AveragedIterate(constants=c).best(size)[0] * c.smoothness}
-
-
-def _best_between(s: Setting) -> Names:
-    return {"N^*": lambda size: AveragedIterate(constants=s.constants).best(size)[1]}
-
-
-def _interpolation(s: Setting) -> Names:
-    c = s.constants
-    law = interpolation(
-        smoothness=c.smoothness, largest_smoothness=3 * c.smoothness, curvature=c.curvature, distance=1, gap=c.gap
+    law = bounds.interpolation(
+        smoothness=c.smoothness, largest_smoothness=3 * c.smoothness, curvature=c.curvature, distance=1.3, gap=c.gap
     )[1]
-    return _law(law) | {r"L_{\max}": 3 * c.smoothness, "D": 1.0}
+    return _law(law) | {r"L_{\max}": 3 * c.smoothness, "D": 1.3}
 
 
-def _gaussian_step(s: Setting) -> Names:
+def gaussian_step(s: Setting) -> Names:
     problem = GaussianLeastSquares(dimension=8, examples=64, distance=1, gap=0.01)
     return {r"\kept": problem.left(s.size, s.rate), "d": 8.0}
 
 
-def _gaussian_count(s: Setting) -> Names:
+def gaussian_count(s: Setting) -> Names:
     start = 1.0
     problem = GaussianLeastSquares(dimension=8, examples=64, distance=math.sqrt(2 * start), gap=s.constants.gap)
-    return {"N": lambda size: problem.updates(size, problem.best_rate), "q": s.constants.gap / start, "d": 8.0}
+    names: Names = {"N": lambda size: problem.updates(size, problem.best_rate), "q": s.constants.gap / start, "d": 8.0}
+    return names | {"M": 0.15}  # far below d, where the series is
 
 
-def _without_replacement(s: Setting) -> Names:
+def without_replacement(s: Setting) -> Names:
     law = InverseLaw(n_inf=50, alpha=3000)
-    return _law(law) | {"n": 7000.0, "code": without_replacement(law, 7000).updates(s.size)}
+    return _law(law) | {"n": 7000.0, "code": bounds.without_replacement(law, 7000).updates(s.size)}
 
 
-def _weighted(s: Setting) -> Names:
+def weighted(s: Setting) -> Names:
     return {r"\gap": WeightedAverage(constants=s.constants).bound(77, s.size, s.rate), "N": 77.0}
 
 
-def _weighted_count(s: Setting) -> Names:
+def weighted_count(s: Setting) -> Names:
     return _counted(WeightedAverage(constants=s.constants), s)
 
 
-def _weighted_law(s: Setting) -> Names:
+def weighted_law(s: Setting) -> Names:
     rate, law = WeightedAverage(constants=s.constants).harmonic(0.3)
     return _harmonic(rate, law, s) | {r"\lambda": 0.3}
 
 
-def _rest(s: Setting) -> Names:
-    return {r"\gap": floor_at_rest(s.constants, s.size, s.rate)}
+def weighted_theorem(s: Setting) -> Names:
+    rate, law = WeightedAverage(constants=s.constants).harmonic()
+    return _harmonic(rate, law, s)
 
 
-def _pl_floor(s: Setting) -> Names:
+def rest(s: Setting) -> Names:
+    rate = (0.4 if s.first else 1.6) / s.constants.smoothness
+    return {r"\gap": floor_at_rest(s.constants, s.size, rate), r"\eta": rate}
+
+
+def pl_floor(s: Setting) -> Names:
     c = s.constants
     temperature = s.rate * c.noise_variance / (2 * s.size)
     return {
@@ -185,63 +195,76 @@ def _pl_floor(s: Setting) -> Names:
     }
 
 
-def _spectrum_worst(s: Setting) -> Names:
+def spectrum_worst(s: Setting) -> Names:
     problems = Quadratics(constants=s.constants)
-    return {"=": problems.bound(77, s.size, s.rate), "N": 77.0, "F": problems.floor(s.size, s.rate)}
+    return {"=": problems.bound(2, s.size, s.rate), "N": 2.0, "F": problems.floor(s.size, s.rate)}
 
 
-def _spectrum_count(s: Setting) -> Names:
-    problems = Quadratics(constants=s.constants)
-    pole = problems.pole(s.rate)
+def spectrum_count(s: Setting) -> list[Names]:
+    """Return the names where all curvatures are alike, which reaches the lower side, then at 1 / L: the upper side."""
+    c = s.constants
+    alike = one_spectrum(replace(c, curvature=c.smoothness), 0.3 / c.smoothness)
+    return [alike, one_spectrum(c, 1 / c.smoothness), alike]
+
+
+def one_spectrum(c: Constants, rate: float) -> Names:
+    problems = Quadratics(constants=c)
+    size = 1.3 * problems.pole(rate)
     return {
-        "N": lambda size: problems.updates(size, s.rate),
-        "K": 1 / (-2 * math.log1p(-s.rate * s.constants.curvature)),
-        "M_0": pole,
-        "r": pole / s.size,
+        r"\mu": c.curvature,
+        r"\varepsilon": c.gap,
+        r"\Lambda": math.log(c.start / c.gap),
+        r"\eta": rate,
+        "M": size,
+        "N": lambda size: problems.updates(size, rate),
+        "K": 1 / (-2 * math.log1p(-rate * c.curvature)),
+        "M_0": problems.pole(rate),
+        "r": problems.pole(rate) / size,
     }
 
 
-def _spectrum_best(s: Setting) -> Names:
+def spectrum_best(s: Setting) -> Names:
     return {"N^*": lambda size: Quadratics(constants=s.constants).best(size)[1], "y": 0.8}
 
 
-def _spectrum_leading(s: Setting) -> Names:
+def spectrum_leading(s: Setting) -> Names:
     factors = math.log(s.constants.start / s.constants.gap)
     return {"y": factors / (1 + factors)}
 
 
-def _necessary(s: Setting) -> Names:
-    return {"N": necessary(s.constants).updates}
+def necessary(s: Setting) -> Names:
+    return {"N": bounds.necessary(s.constants).updates}
 
 
-def _step_needed(s: Setting) -> Names:
+def step_needed(s: Setting) -> Names:
     c = s.constants
     return {r"\eta": 1 / (c.smoothness / 2 + c.noise_variance / (4 * c.gap * s.size))}
 
 
-def _examples_needed(s: Setting) -> Names:
-    needed = examples_needed(s.constants)
+def examples_needed(s: Setting) -> Names:
+    needed = bounds.examples_needed(s.constants)
     return {"N": needed / s.size, r"\alpha_{lb}": needed}
 
 
-def _posterior(s: Setting) -> Names:
+def posterior(s: Setting) -> Names:
     c, seen = s.constants, 5000.0
     spread, noise = 2 * c.start / c.curvature, c.noise_variance / c.curvature**2  # variances of prior and query
     return {"k": seen, r"\gap": c.curvature / 2 * spread * noise / (noise + seen * spread)}
 
 
-def _updates_needed(s: Setting) -> Names:
+def updates_needed(s: Setting) -> Names:
     c = s.constants
-    return {"N": math.log(c.gap / c.start) / (2 * math.log(1 - s.rate * c.curvature))}
+    rate = 1e-4 / c.curvature  # both sides meet for short steps
+    return {r"\eta": rate, "N": math.log(c.gap / c.start) / (2 * math.log(1 - rate * c.curvature)), "within": 2e-4}
 
 
-def _any_method(s: Setting) -> Names:
-    law = any_method(s.constants)
-    most = max(law.n_inf, law.alpha / s.size)
-    return {"N": most, "n_{lb}": law.n_inf, r"\alpha_{lb}": law.alpha}
+def any_method(s: Setting) -> Names:
+    law = quadratics.any_method(s.constants)
+    size = law.critical_batch_size  # where both parts are equal
+    return {"N": law.n_inf, "M": size, "n_{lb}": law.n_inf, r"\alpha_{lb}": law.alpha}
 
 
-def _bowl(s: Setting) -> tuple[QuadraticCurve, float]:
+def bowl(s: Setting) -> tuple[QuadraticCurve, float]:
     """Return the curve of a bowl with curvature 1, its step size, and so a temperature of half of the pole."""
     c = s.constants
     problem = NoisyQuadratic(
@@ -250,23 +273,33 @@ def _bowl(s: Setting) -> tuple[QuadraticCurve, float]:
     return QuadraticCurve(problem=problem), 0.3
 
 
-def _curve_isotropic(s: Setting) -> Names:
-    curve, rate = _bowl(s)
+def curve_isotropic(s: Setting) -> Names:
+    curve, rate = bowl(s)
     tau = curve.pole() / 2
     updates = curve.problem.updates(rate / tau, LearningRate(maximum=rate))
     return {r"\eta": rate, "h": 1.0, r"\tau": tau, "N": updates, r"\Phi": curve.distance, r"\kappa": clock, "x": 0.3}
 
 
-def _curve_quadratic(s: Setting) -> Names:
-    return _curve_isotropic(s) | {"L": 1.0}
+def curve_quadratic(s: Setting) -> Names:
+    return curve_isotropic(s) | {"L": 1.0}
 
 
-def _curve_step(s: Setting) -> Names:
-    return {r"\tau": s.rate / s.size}
+def curve_step(s: Setting) -> Names:
+    toy = round_bowl(s.constants)
+    known, x = drawn.of_toy(toy), Vector(toy.start)
+    noise = np.random.default_rng(0).standard_normal((1, len(toy.start)))
+    after = x - Vector(toy.batch(x.rows, s.size, np.random.default_rng(0))) * s.rate
+    return known | {
+        r"\tau": s.rate / s.size,
+        "x_t": known["x^*"] + x,
+        "x_{t+1}": known["x^*"] + after,
+        r"\Sigma": toy.constants.noise_variance / len(toy.start),
+        r"\xi_t": Vector(noise),
+    }
 
 
-def _first_order(s: Setting) -> Names:
-    curve, rate = _bowl(s)
+def first_order(s: Setting) -> Names:
+    curve, rate = bowl(s)
     first = curve.first_order()
     size = 4 * rate / curve.pole()
     tau = rate / size
@@ -281,9 +314,9 @@ def _first_order(s: Setting) -> Names:
     }
 
 
-def _curve_capped(s: Setting) -> Names:
-    curve, rate = _bowl(s)
-    names, rule = _first_order(s), LearningRate(maximum=rate, half_batch_size=4 * rate / curve.pole())
+def curve_capped(s: Setting) -> Names:
+    curve, rate = bowl(s)
+    names, rule = first_order(s), LearningRate(maximum=rate, half_batch_size=4 * rate / curve.pole())
     size = 5.0
     step = rule.at(size)
     law = FirstOrder(distance=curve.first_order().distance, alpha=curve.first_order().alpha).law(rule)
@@ -297,18 +330,18 @@ def _curve_capped(s: Setting) -> Names:
     }
 
 
-def _curve_linear(s: Setting) -> Names:
-    curve, _ = _bowl(s)
+def curve_linear(s: Setting) -> Names:
+    curve, _ = bowl(s)
     slope = curve.pole() / 3
     return {"N": lambda size, rate: curve.distance(rate / size) / rate, r"\Phi": curve.distance, "a": slope}
 
 
-def _curve_law(s: Setting) -> Names:
-    return _curve_linear(s) | {r"\eta": _bowl(s)[0].pole() / 3 * s.size}
+def curve_law(s: Setting) -> Names:
+    return curve_linear(s) | {r"\eta": bowl(s)[0].pole() / 3 * s.size}
 
 
-def _curve_tuned(s: Setting) -> Names:
-    curve, rate = _bowl(s)
+def curve_tuned(s: Setting) -> Names:
+    curve, rate = bowl(s)
     tau = curve.pole() / 3
     size, fixed, each = rate / tau, 1e-3, 1e-5
     updates = curve.distance(tau) / rate
@@ -324,14 +357,14 @@ def _curve_tuned(s: Setting) -> Names:
     }
 
 
-def _curve_optimum(s: Setting) -> Names:
-    first = _bowl(s)[0].first_order()
+def curve_optimum(s: Setting) -> Names:
+    first = bowl(s)[0].first_order()
     best = first.best_batch_size(rate=s.rate, fixed=1e-3, per_example=1e-5)
     known: Names = {r"\delta": 1e-3, r"\gamma": 1e-5, "A": first.distance, r"\alpha": first.alpha}
     return known | {r"M_{opt}": best}
 
 
-def _no_pilot(s: Setting) -> Names:
+def no_pilot(s: Setting) -> Names:
     law = LastIterate(constants=s.constants).harmonic()[1]
     fixed, each = 1e-3, 1e-5
     best = FirstOrder(distance=law.n_inf, alpha=law.alpha).best_batch_size(rate=1, fixed=fixed, per_example=each)
@@ -340,84 +373,115 @@ def _no_pilot(s: Setting) -> Names:
     return known | {"T": lambda size: law.updates(size) * (fixed + each * size), "r": ratio}
 
 
-def _critical(s: Setting) -> Names:
+def critical(s: Setting) -> Names:
+    return _counted(AveragedIterate(constants=s.constants), s)
+
+
+def critical_last(s: Setting) -> Names:
     return _counted(LastIterate(constants=s.constants), s)
 
 
-def _plain(_: Setting) -> Names:
-    return {"a": 0.7, r"\eta": 0.2, "L": 1 / 0.2 - 1 / 0.7}  # 1 / eta = L + 1 / a
+def plain(_: Setting) -> Names:
+    return {"a": 0.2 / (1 - 2e-4), r"\eta": 0.2, "L": 1e-3, "within": 1e-6}  # 1 / eta = L + 1 / a
 
 
-WORDS = {
-    r"\mathbb E f(\bar x_N) - f^*": r"\gap",
-    r"\mathbb E f(x) - f^*": r"\gap",
-    r"\mathbb E \, f - f^*": r"\gap",
-    r"\Delta_N": r"\gap",
-    r"\frac{\mathbb E_t \| x_{t+1} - x^* \|^2}{\| x_t - x^* \|^2}": r"\kept",
-    # What an update is; the line below it says what is computed.
-    r"x_{t+1} = x_t - \eta \, \nabla f(x_t) - \frac{\eta}{\sqrt M} \, \Sigma^{1/2} \xi_t , \\": "",
-}
-"""Left sides that are no expressions in numbers, and the names under which their values are given."""
+def curve_sde(s: Setting) -> Names:
+    """Return an update of the page's first equation as the increment of its diffusion over the time eta."""
+    names = s.names() | curve_step(s)
+    scale = names[r"\Sigma"]
+    return names | {
+        "d X": names["x_{t+1}"] - names["x_t"],
+        "X": names["x_t"],
+        "d s": s.rate,
+        "d W": names[r"\xi_t"] * -math.sqrt(s.rate),
+        r"\Sigma": lambda _: scale,
+    }
 
-SHOWN: dict[str, Callable[[Setting], Names]] = {
-    "noise-factor": lambda _: {},
-    "averaged": _averaged_bound,
-    "averaged-count": _averaged_excess,
-    "averaged-excess": _averaged_excess,
-    "contraction": _contraction,
-    "last-floor": _last_floor,
-    "last": _last,
-    "last-count": _last_count,
-    "last-law": _last_law,
-    "last-exact": _last_exact,
-    "harmonic-noise": _plain,
-    "harmonic-averaged": _harmonic_averaged,
-    "harmonic-last": _harmonic_last,
-    "harmonic-form": _harmonic_form,
-    "best-rate": _best_rate,
-    "best-between": _best_between,
-    "interpolation-count": _interpolation,
-    "gaussian-step": _gaussian_step,
-    "gaussian-count": _gaussian_count,
-    "without-replacement-law": _without_replacement,
-    "weighted": _weighted,
-    "weighted-count": _weighted_count,
-    "weighted-law": _weighted_law,
-    "rest": _rest,
-    "pl-floor": _pl_floor,
-    "spectrum-worst": _spectrum_worst,
-    "spectrum-count": _spectrum_count,
-    "spectrum-best": _spectrum_best,
-    "spectrum-leading": _spectrum_leading,
-    "needed-law": _necessary,
-    "step-needed": _step_needed,
-    "examples-needed": _examples_needed,
-    "posterior": _posterior,
-    "updates-needed": _updates_needed,
-    "any-method": _any_method,
-    "any-method-updates": lambda _: {},
-    "critical-below-pole": _critical,
-    "curve-step": _curve_step,
-    "curve-law": _curve_law,
-    "curve-isotropic": _curve_isotropic,
-    "curve-quadratic": _curve_quadratic,
-    "curve-constant": _first_order,
-    "curve-capped": _curve_capped,
-    "curve-linear": _curve_linear,
-    "curve-tuned": _curve_tuned,
-    "curve-optimum": _curve_optimum,
-    "no-pilot": _no_pilot,
-}
-"""The equations that are read off their pages, and what their names stand for."""
 
-SHARP = {
-    "averaged",
-    "last",
-    "last-law",
-    "weighted",
-    "rest",
-    "needed-law",
-    "step-needed",
-    "examples-needed",
-}
-"""Those that bound what the code computes as a bound: both sides are to be equal."""
+def curve_step_error(s: Setting) -> Names:
+    curve, _ = bowl(s)
+    tau, rate = curve.pole() / 2, 3e-4
+    updates = curve.problem.updates(rate / tau, LearningRate(maximum=rate))
+    return {r"\eta": rate, "h": 1.0, r"\tau": tau, "N": updates, r"\Phi": curve.distance}
+
+
+def series(_: Setting) -> Names:
+    return {"M_0": 0.6, "M": 2.0, "q": 0.1}
+
+
+def last_step(s: Setting) -> Names:
+    theorem = LastIterate(constants=s.constants)
+    names: Names = {"c": theorem.contraction(s.rate)}
+    return names | {rf"\Delta_{at}": theorem.bound(n, s.size, s.rate) for at, n in (("t", 7), ("{t+1}", 8))}
+
+
+def last_small_step(s: Setting) -> list[Names]:
+    theorem, c, short = LastIterate(constants=s.constants), 0.02, 1e-7
+    law = theorem.law(short)
+    names: Names = {r"\eta": short, r"n_\infty": law.n_inf, r"\alpha": law.alpha, "M_0": theorem.pole(short)}
+    return [{"c": c, "K": 1 / -math.log1p(-c)}, names, names, names]
+
+
+def progress(s: Setting) -> Names:
+    alike = LastIterate(constants=replace(s.constants, curvature=s.constants.smoothness))
+    return {"=": 2 * s.constants.smoothness * alike.floor(s.size, s.rate)}  # |grad f|^2 = 2 L (f - f*), at rest
+
+
+def best_limits(s: Setting) -> list[Names]:
+    c = s.constants
+
+    def at(m: float) -> Names:
+        updates = AveragedIterate(constants=c).best(m * c.noise_variance / (c.smoothness * c.gap))[1]
+        return {"m": m, "n": updates * 2 * c.gap / (c.smoothness * c.distance**2)}
+
+    return [at(2.5), at(2.5), at(0.005), at(0.005)]
+
+
+def best_last(s: Setting) -> Names:
+    theorem = LastIterate(constants=s.constants)
+    most = theorem.best(s.size)[0]
+    return {
+        "N^*": lambda size: theorem.best(size)[1],
+        r"\eta": Between(most / 2, 1.01 * most),
+        "K": Of(lambda names: 1 / -math.log1p(-theorem.contraction(names[r"\eta"]))),
+        "M_0": Of(lambda names: theorem.pole(names[r"\eta"])),
+    }
+
+
+def pole(s: Setting) -> list[Names]:
+    short = 1e-7
+    poles = (theorem(constants=s.constants).pole(short) for theorem in (AveragedIterate, LastIterate))
+    return [*({r"\eta": short, "M_0": found} for found in poles), {r"\eta": short}]
+
+
+def power_step(s: Setting) -> Names:
+    power, short = 0.7, 1e-13
+    quiet = LastIterate(constants=replace(s.constants, noise_variance=0))
+
+    def rate(size: float) -> float:
+        return float(short * size**power)
+
+    return {
+        "p": power,
+        r"\eta": Of(lambda names: rate(names["M"])),
+        "N": lambda size: quiet.updates(size, rate(size)),
+    }
+
+
+def scatter(_: Setting) -> Names:
+    d = 7
+    return {"=": float(chi2(d).std() / chi2(d).mean()), "d": float(d)}
+
+
+def examples_needed_average(s: Setting) -> Names:
+    c = s.constants
+    spread, noise = 2 * c.start / c.curvature, c.noise_variance / c.curvature**2  # variances of prior and query
+
+    def left(seen: float) -> float:
+        return c.curvature / 2 * spread * noise / (noise + seen * spread) - c.gap
+
+    return {"N": brentq(left, 0, 1e12, xtol=1e-9) / s.size}
+
+
+def weights(_: Setting) -> Names:
+    return {r"\eta": 0.4, r"\mu": 0.5, "N": 6.0}

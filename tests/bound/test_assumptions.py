@@ -1,19 +1,13 @@
 """Equations of the page "What is assumed", executed."""
 
+import numpy as np
 import pytest
 import sympy
 import torch
-from torch import nn
 
 from batchtime.theory.margins import CASE, MARGINS
 from batchtime.train.datasets import Examples
-from batchtime.train.loop import Trainer
-from batchtime.train.workloads import Task
-
-
-def squared_error(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the loss of each example."""
-    return (outputs[:, 0] - targets).square() / 2
+from tests.bound.drawn import batch_gradient, one_update, squared_error
 
 
 def examples() -> Examples:
@@ -27,14 +21,10 @@ def examples() -> Examples:
 
 def test_update() -> None:
     # The book's own training loop takes this step, on a batch that is given.
-    data = examples()
-    model = nn.Linear(3, 1, bias=False, dtype=torch.float64)
-    before = model.weight.detach().clone()
-    (gradient,) = torch.autograd.grad(squared_error(model(data.inputs), data.targets).mean(), [model.weight])
-    task = Task(model=nn.Identity, train=data, validation=data, loss=squared_error, metrics={})
-    trainer = Trainer(model=model, task=task, batch_size=8, rate=0.3, generator=torch.Generator())
-    trainer.step(data.inputs, data.targets)
-    assert torch.allclose(model.weight, before - 0.3 * gradient, rtol=0, atol=1e-15)
+    data, before = examples(), np.array([0.3, -1.0, 2.0])
+    inputs, targets = data.inputs.numpy(), data.targets.numpy()
+    after = before - 0.3 * batch_gradient(inputs, targets, before)
+    assert one_update(inputs, targets, before, 0.3) == pytest.approx(after, rel=0, abs=1e-15)
 
 
 def test_batch_gradient() -> None:

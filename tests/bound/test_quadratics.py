@@ -28,6 +28,16 @@ def test_spectrum_worst() -> None:
     for updates in range(1, 40):
         gaps = (1 - rate * h) ** 2 * gaps + h * rate**2 * noise / (2 * size)
         assert gaps.sum(axis=1).max() <= PROBLEMS.bound(updates, size, rate) * (1 + 1e-12)
+    # Noise that turns on the way does more, by a factor that grows as a logarithm: the sum of each update's worst h.
+    more = []
+    for condition in (1e2, 1e4, 1e6):
+        steep = replace(c, curvature=c.smoothness / condition, gap=c.start / 2)
+        step, before = 1 / c.smoothness, np.arange(0, int(condition))
+        worst = np.clip(1 / (step * (2 * before + 1)), steep.curvature, c.smoothness)
+        turning = step**2 * c.noise_variance / (2 * size) * (worst * (1 - step * worst) ** (2 * before)).sum()
+        more.append(turning / Quadratics(constants=steep).floor(size, step))
+    assert more[0] > 1.5
+    assert np.diff(more) == pytest.approx(math.log(100) / (2 * math.e), rel=0.02)
 
 
 def test_spectrum_count() -> None:

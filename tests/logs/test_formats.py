@@ -1,9 +1,7 @@
 """The logs of one task, written by the libraries themselves (write.py), tell the same runs and the same law."""
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,14 +128,8 @@ def test_a_run_that_was_logged_twice_is_read_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-def test_the_libraries_write_the_same_law_again(tmp_path: Path) -> None:
-    python = os.environ.get("BATCHTIME_LOGS_PYTHON")
-    if python is None:
-        subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-        python = str(tmp_path / "venv" / "bin" / "python")
-        pip = [python, "-m", "pip", "install", "--quiet", "--requirement", HERE / "requirements.txt"]
-        subprocess.run(pip, check=True)
-    subprocess.run([python, HERE / "write.py", tmp_path / "logs"], check=True, stdout=subprocess.DEVNULL)
+def test_the_libraries_write_the_same_law_again(libraries: str, tmp_path: Path) -> None:
+    subprocess.run([libraries, HERE / "write.py", tmp_path / "logs"], check=True, stdout=subprocess.DEVNULL)
     same_law(tmp_path / "logs")
     law = fit_inverse_law(observations_of(read("json").runs)).law
     again = fit_inverse_law(observations_of(read("json", tmp_path / "logs").runs)).law

@@ -20,21 +20,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         found, text = options.verb(options)
-        print(json.dumps(found, allow_nan=False) if options.json else text)  # noqa: T201 - the one result
-        sys.stdout.flush()
+        return _say(json.dumps(found, allow_nan=False) if options.json else text)
     except KeyboardInterrupt:
         complain("stopped; what was recorded is whole: the same command goes on from there")
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: nothing to tell
-        return 1
     except RefusedError as error:
         if options.json and error.found is not None:
-            print(json.dumps(error.found, allow_nan=False))  # noqa: T201 - the one result
+            _say(json.dumps(error.found, allow_nan=False))
         complain(str(error))
         return REFUSED
     except BatchtimeError as error:
         complain(str(error))
+        return 1
+
+
+def _say(text: str) -> int:
+    """Print the one result and return the exit code: 1 where it cannot be written."""
+    try:
+        print(text)  # noqa: T201 - the one result
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again when it ends
+        if not isinstance(error, BrokenPipeError):  # the reader went away: nothing to tell
+            complain(f"the result cannot be written: {error.strerror}")
         return 1
     return 0
 

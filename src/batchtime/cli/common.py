@@ -3,6 +3,7 @@
 import argparse
 import math
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,7 +12,7 @@ from batchtime.errors import BatchtimeError
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.fit.measurements import Observation, UpdateTiming
     from batchtime.runs.experiment import Experiment
-    from batchtime.runs.records import Progress
+    from batchtime.runs.records import Progress, RunRecord
     from batchtime.runs.store import Store
 
 Verb = argparse.ArgumentParser
@@ -134,27 +135,74 @@ def store_of(options: argparse.Namespace) -> "Store":
 
 def named(name: str, max_updates: int | None = None) -> "Experiment":
     """Return a sweep by its name, or that of a function of one's own by module and function."""
+    from batchtime.errors import ParameterError
     from batchtime.runs.catalogue import experiment
 
     if ":" not in name:
-        return experiment(name)
+        try:
+            return experiment(name)
+        except ParameterError as error:
+            raise ParameterError(f"{error}, module:function of your own, or, to fit, a table that exists") from error
     from batchtime.train.own import own_experiment
 
     sys.path.insert(0, "")  # as `python -m` would: one's own module lies where one is
-    return own_experiment(name, max_updates=max_updates)
+    own = own_experiment(name, max_updates=max_updates)
+    if own.workload.source is not None and not own.workload.source.replayable:
+        complain(f"the loader of {name} has worker processes, so its runs need not come out the same again")
+    return own
 
 
-def changed(options: argparse.Namespace, name: str) -> "Experiment":
-    """Return a sweep with what the options of `add_changes` say."""
+def changed(options: argparse.Namespace, name: str | None) -> "Experiment":
+    """Return a sweep, or that of a command, with what the options of `add_changes` say."""
     from batchtime.errors import check
 
+    if getattr(options, "command", None) is not None:
+        from batchtime.cli.command import of_command
+
+        return of_command(options)
+    check(name is not None, name="NAME", value=name, allowed="a name, or --command")
+    name = str(name)
     if ":" not in name:
         check(options.budget is None, name="budget", value=options.budget, allowed="nothing beside a named sweep")
+    else:
+        _remember(options, name)
     return named(name, max_updates=options.budget).changed(
         learning_rate=options.learning_rate,
         target=options.target,
         batch_sizes=options.batch_sizes,
         seeds=options.seeds,
+    )
+
+
+def _remember(options: argparse.Namespace, name: str) -> None:
+    """Keep the flags of a sweep of one's own; other verbs take them where they are given none of their own."""
+    store = store_of(options)
+    flags = {flag: getattr(options, flag, None) for flag in FLAGS}
+    if getattr(options, "remembers", False):
+        store.remember(name, {flag: value for flag, value in flags.items() if value is not None})
+        return
+    kept = {flag: value for flag, value in store.remembered(name).items() if flag in FLAGS and flags[flag] is None}
+    for flag, value in kept.items():
+        setattr(options, flag, value)
+    if kept:
+        said = " ".join(f"--{flag.replace('_', '-')} {value}" for flag, value in kept.items())
+        complain(f"{name} as it was swept last: {said}")
+
+
+FLAGS = ("learning_rate", "target", "batch_sizes", "seeds", "budget")
+"""What `add_changes` adds."""
+
+
+def diverged_note(records: "Sequence[RunRecord]") -> str | None:
+    """Return a sentence about runs that diverged, or None where none did."""
+    lost = [record for record in records if record.ending == "diverged"]
+    if not lost:
+        return None
+    sizes = sorted({record.batch_size for record in lost})
+    rate = lost[0].setting.learning_rate.maximum
+    return (
+        f"{len(lost)} of {len(records)} runs diverged (batch sizes {', '.join(map(str, sizes))}): the learning rate "
+        f"{rate:g} is probably too large there; try --learning-rate {rate / 3:.2g}."
     )
 
 
@@ -164,11 +212,22 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="VALUE", help="target instead of the named sweep's, in the metric's unit")
     parser.add_argument("--batch-sizes", metavar="LIST", help='for instance "[8, 32, 128]"')
     parser.add_argument("--seeds", metavar="N|LIST", help="how many seeds, from 0; or a list of them")
-    parser.add_argument("--budget", type=count, metavar="N", help="most updates of a run, of MODULE:FUNCTION only")
+    parser.add_argument(
+        "--budget", type=count, metavar="N", help="most updates of a run, of MODULE:FUNCTION or {updates} only"
+    )
+    parser.add_argument(
+        "--command",
+        metavar="WORDS",
+        help="a training command in place of a name, with {batch_size}, {learning_rate}, {seed}, {out} and {updates} "
+        "where these go; --metric and --at-least or --at-most say its target",
+    )
+    parser.add_argument("--time-out", type=float, metavar="SECONDS", help="after which a run of the command is stopped")
 
 
 def bar(what: str) -> "Progress":
-    """Return a callback that draws a progress bar on stderr, where somebody is looking."""
+    """Return a callback that draws a progress bar on stderr; where that is no terminal, it prints a line a minute."""
+    if not sys.stderr.isatty():
+        return lines(what)
     from tqdm import tqdm
 
     line = tqdm(desc=what, unit="run", file=sys.stderr, disable=None, leave=False)
@@ -182,14 +241,28 @@ def bar(what: str) -> "Progress":
     return progress
 
 
-def of_sweep(options: argparse.Namespace, name: str) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
+def lines(what: str, *, every: float = 60.0, clock: Callable[[], float] = time.monotonic) -> "Progress":
+    """Return a callback that prints a line on stderr when so many seconds have passed since the last one."""
+    started = said = clock()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        now = clock()
+        if now - said >= every:
+            said = now
+            complain(f"{what}: {done} of {total} done after {(now - started) / 60:.0f} minutes")
+
+    return progress
+
+
+def of_sweep(options: argparse.Namespace, name: str | None) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
     """Return what is to be fitted of a named sweep, its name, and what is missing of it; or of a published series."""
     from batchtime.errors import FitError
     from batchtime.fit.measurements import observations_of
     from batchtime.runs import published
     from batchtime.train.sweep import recorded
 
-    if name.startswith(published.PREFIX):
+    if name is not None and name.startswith(published.PREFIX):
         return name, observations_of(published.runs(name.removeprefix(published.PREFIX))), ()
     chosen = changed(options, name)
     records = recorded(chosen.sweep, name=chosen.name, store=store_of(options))
@@ -197,7 +270,8 @@ def of_sweep(options: argparse.Namespace, name: str) -> tuple[str, "Sequence[Obs
     if not records:
         raise FitError(f"no run of {chosen.name} with these parameters is recorded; do `batchtime sweep` first")
     missing = f"{len(records)} of {total} runs of this sweep are recorded; `batchtime sweep` trains the others."
-    return chosen.name, chosen.fit_observations(records), (missing,) if len(records) < total else ()
+    said = (missing if len(records) < total else None, diverged_note(records))
+    return chosen.name, chosen.fit_observations(records), tuple(one for one in said if one is not None)
 
 
 def without_infinities(value: object) -> Any:

@@ -44,7 +44,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     fit.add_argument(
         "source",
         metavar="NAME|PATH",
-        nargs="+",
+        nargs="*",
         help="a named sweep, published:NAME, tables with columns batch_size,updates[,learning_rate,seed,...] or "
         "batch_size,seconds, or folders of logs",
     )
@@ -145,6 +145,7 @@ def _add_tables(parser: Verb) -> None:
     parser.add_argument(
         "source",
         metavar="NAME|PATH",
+        nargs="?",
         help="a named sweep, published:NAME, a table with columns batch_size,updates[,...], or logs",
     )
     parser.add_argument(
@@ -166,15 +167,14 @@ def _own(options: argparse.Namespace, paths: list[str], *, timed: bool) -> logs.
 
 
 def _fit(options: argparse.Namespace) -> Result:
-    from collections.abc import Mapping
-    from dataclasses import replace
-
-    from batchtime.fit.curve import CurveFit, fit_curve
     from batchtime.fit.face import by_learning_rate
-    from batchtime.fit.inverse_law import fit_inverse_law
     from batchtime.fit.measurements import timings_of
     from batchtime.fit.seconds import fit_seconds
 
+    if options.command is not None:
+        check(not options.source, name="NAME|PATH", value=options.source, allowed="nothing beside --command")
+        return _fitted(*of_sweep(options, None))
+    check(len(options.source) > 0, name="NAME|PATH", value=None, allowed="a name, a path, or --command")
     timings = logs.only_timings(options.source, options)
     if timings is not None:
         name, form = ", ".join(options.source), fit_seconds(as_counted(options, timings_of(timings)))
@@ -185,6 +185,17 @@ def _fit(options: argparse.Namespace) -> Result:
         name, runs, said = of_sweep(options, options.source[0])
     else:
         name, runs, said = measured.name, by_learning_rate(measured.runs), measured.notices
+    return _fitted(name, runs, said)
+
+
+def _fitted(name: str, runs: "Runs", said: tuple[str, ...]) -> Result:
+    """Return the law of some runs, or their curve, with what there is to say of them."""
+    from collections.abc import Mapping
+    from dataclasses import replace
+
+    from batchtime.fit.curve import CurveFit, fit_curve
+    from batchtime.fit.inverse_law import fit_inverse_law
+
     try:
         fitted = fit_curve(runs) if isinstance(runs, Mapping) else fit_inverse_law(runs)
     except FitError as error:
@@ -221,23 +232,30 @@ def _measurements(
 ) -> "tuple[str, Runs, Sequence[UpdateTiming] | None, tuple[str, ...]]":
     """Return the name of what is asked about, its runs and timings, and what is to be said of them."""
     from batchtime.fit.face import by_learning_rate
-    from batchtime.fit.measurements import timings_of
+    from batchtime.fit.measurements import observations_of, timings_of
     from batchtime.logs import sheets
     from batchtime.runs import published
 
+    if getattr(options, "command", None) is not None:
+        from batchtime.cli.command import timings_of_command
+
+        tables = [path for path in (options.source, *options.timing) if path is not None]
+        told = timings_of(sheets.read_timings(tables)) if tables else timings_of_command(options)
+        name, runs, said = of_sweep(options, None)
+        return name, runs, told, said
+    check(options.source is not None, name="NAME|PATH", value=None, allowed="a name or a table")
     if options.source.startswith(published.PREFIX):
         series = options.source.removeprefix(published.PREFIX)
-        seconds = (
-            sheets.read_timings(options.timing, decimal=options.decimal)
-            if options.timing
-            else published.timings(series)
-        )
-        timings = as_counted(options, timings_of(seconds))
-        return options.source, by_learning_rate(published.runs(series)), timings, ()
+        means = observations_of(published.runs(series))
+        if options.timing:
+            table = sheets.read_timings(options.timing, decimal=options.decimal)
+            return options.source, means, as_counted(options, timings_of(table)), ()
+        seconds, notice = published.timings_of_one_device(series)
+        return options.source, means, as_counted(options, timings_of(seconds)), (notice,)
     measured = _own(options, [options.source, *options.timing], timed=True)
     if measured is not None:
-        table = measured.timings
-        counted = None if table is None else as_counted(options, timings_of(table))
+        beside = measured.timings
+        counted = None if beside is None else as_counted(options, timings_of(beside))
         return measured.name, by_learning_rate(measured.runs), counted, measured.notices
     name, runs, said = of_sweep(options, options.source)
     if options.timing:
@@ -305,10 +323,13 @@ def _recommendations(
 
     from batchtime.fit.advice import recommend
     from batchtime.fit.energy import of_energy
+    from batchtime.runs.published import PREFIX
 
     if options.pilot or options.early:
         from batchtime.plan.pilot import pilot
 
+        beside = options.command is None or options.source is None
+        check(beside, name="NAME|PATH", value=options.source, allowed="nothing beside --command and --pilot")
         check(not options.timing, name="TIMING.csv", value=options.timing, allowed="nothing beside --pilot")
         chosen = changed(options, options.source)
         run = pilot(
@@ -319,6 +340,7 @@ def _recommendations(
             network=network,
             early=options.early,
             cpu_time=options.cpu_time,
+            workers=None if options.command is None else 1,
             tell_price=_tell_price,
             progress=bar(f"pilot {chosen.name}"),
         )
@@ -327,7 +349,9 @@ def _recommendations(
     allowed = "a second table, with columns batch_size,seconds, beside runs without time stamps"
     check(timings is not None, name="TIMING.csv", value=None, allowed=allowed)
     least = None
-    if not logs.is_own(options.source):
+    if options.command is not None:
+        least = None
+    elif not logs.is_own(options.source) and not options.source.startswith(PREFIX):
         chosen = changed(options, options.source)
         least = min(chosen.fitted) if chosen.left_out else None
     else:
@@ -357,9 +381,11 @@ def _recommendations(
     return name, several, said, energy
 
 
-def _tell_price(seconds: float) -> None:
+def _tell_price(seconds: float | None) -> None:
+    cost = "an unknown time" if seconds is None else f"about {seconds:.3g} s"
     print(  # noqa: T201 - a line for the person who waits
-        f"batchtime: this pilot will cost about {seconds:.3g} s, by its updates' seconds and a run to an easier target",
+        f"batchtime: this pilot will cost {cost}, by its updates' seconds and a run to an easier target, or by what "
+        "runs of the command took",
         file=sys.stderr,
     )
 

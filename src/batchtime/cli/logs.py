@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchtime.errors import check
+from batchtime.logs.tables import FILES, write
 
 if TYPE_CHECKING:  # `batchtime read --help` answers without waiting for pandas
     import pandas as pd
 
     from batchtime.logs.read import Logs
-
-FILES = ("runs.csv", "timing.csv", "evaluations.csv")
-"""What `read --out FOLDER` writes, and `fit FOLDER` and `recommend FOLDER` read."""
-
 
 _OF_TABLES: dict[str, Any] = {"at_most": None, "at_least": None, "examples": None, "decimal": None}
 _OF_LOGS: dict[str, Any] = {
@@ -28,7 +25,6 @@ _OF_LOGS: dict[str, Any] = {
     "batches_per_update": None,
 }
 """Options with what they are where nobody gives them."""
-_COUNTS = ("batch_size", "updates", "updates_lower")
 _ENDINGS = {".csv", ".tsv", ".txt", ".gz", ".json", ".jsonl", ".ndjson"}
 
 
@@ -100,7 +96,7 @@ def read(options: argparse.Namespace) -> tuple[dict[str, object], str]:
     logs = _logs(options.paths, options)
     runs = logs.runs
     by_size = _by_size(logs)
-    files = [] if options.out is None else _write(logs, options.out)
+    files = [] if options.out is None else write(logs, options.out)
     found: dict[str, object] = {
         "metric": options.metric,
         "formats": logs.formats,
@@ -258,16 +254,3 @@ def _of_one_target(runs: "pd.DataFrame", options: argparse.Namespace) -> "pd.Dat
     )
     chosen: pd.DataFrame = runs[runs["target"] == asked[0]]
     return chosen
-
-
-def _write(logs: "Logs", folder: Path) -> list[str]:
-    from batchtime.errors import LogError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in zip(FILES, (logs.runs, logs.timings, logs.evaluations), strict=True):
-            counts = [column for column in _COUNTS if column in table and (table[column] % 1 == 0).all()]
-            table.astype(dict.fromkeys(counts, "int64")).to_csv(folder / name, index=False, lineterminator="\n")
-    except OSError as error:
-        raise LogError(f"cannot write to {folder}: {error.strerror}; name another folder") from error
-    return [str(folder / name) for name in FILES]

@@ -2,6 +2,8 @@
 
 import argparse
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchtime.cli.common import (
@@ -19,10 +21,14 @@ from batchtime.cli.common import (
     seconds,
     store_of,
 )
-from batchtime.errors import ClockError
+from batchtime.errors import ClockError, check
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
-    pass
+    from batchtime.plan.clock import Clocked
+    from batchtime.plan.promises import Promise
+    from batchtime.runs.experiment import Experiment
+    from batchtime.runs.records import TimedRun
+    from batchtime.runs.spec import RunSpec
 
 
 def add(verb: AddVerb, *parents: Verb) -> None:
@@ -59,6 +65,12 @@ def add(verb: AddVerb, *parents: Verb) -> None:
     clock.add_argument(
         "--batch-sizes", metavar="LIST", help="default: half, once and twice the optimum, and the sealed"
     )
+    clock.add_argument(
+        "--pairs",
+        metavar="TABLE.csv",
+        help="pairs with predictions made before, to clock instead",
+    )
+    clock.add_argument("--learners", type=count, default=1, metavar="L", help="that share each batch (default: 1)")
     clock.add_argument("--seeds", type=count, default=5, metavar="N", help="runs a batch size (default: 5)")
     add_machine(clock)
 
@@ -155,63 +167,114 @@ def _time(options: argparse.Namespace) -> Result:
 
 
 def _clock(options: argparse.Namespace) -> Result:
-    from batchtime.book.training_times import of_experiment
-    from batchtime.fit.update_time import BUSY
-    from batchtime.plan.clock import CLOCKED_SEEDS, against_the_clock, clocked_batch_sizes
+    from batchtime.plan.clock import CLOCKED_SEEDS, against_promises, against_the_clock, clocked_batch_sizes
     from batchtime.runs.catalogue import experiment
     from batchtime.runs.spec import RunSpec
-    from batchtime.runs.store import writing
-    from batchtime.train.clock import time_runs
     from batchtime.train.sweep import recorded
 
     store = store_of(options)
     chosen = experiment(options.name)
-    machine = {"threads": options.threads, "device": options.device}
-    kept = store.timing(chosen.sweep.setting, own=not options.record, **machine)
-    timings = counted(options, chosen.relevant(kept.timings))
-    observations = chosen.fit_observations(records := recorded(chosen.sweep, name=chosen.name, store=store))
-    sizes = clocked_batch_sizes(chosen, of_experiment(chosen, records, timings))
-    if options.batch_sizes is not None:
-        sizes = chosen.changed(batch_sizes=options.batch_sizes).sweep.batch_sizes
-    path = store.timed_runs_file(chosen.name)
-    with writing(path) as writer:
-        done = {run.spec for run in store.timed_runs(chosen.name, own=not options.record, **machine)}
-        specs = [
-            RunSpec(setting=chosen.sweep.setting, batch_size=size, seed=CLOCKED_SEEDS + seed)
-            for seed in range(options.seeds)
-            for size in sizes
-        ]
-        try:
-            time_runs(
-                [spec for spec in specs if spec not in done],
-                writer=writer,
-                most_wall_over_cpu=math.inf if options.allow_busy or options.cpu_time else BUSY,
-                progress=bar(f"clock {chosen.name}"),
-                **machine,
-            )
-        except ClockError as error:
-            raise RefusedError(str(error)) from error
-    wanted = set(specs)
-    runs = [run for run in store.timed_runs(chosen.name, own=not options.record, **machine) if run.spec in wanted]
-    rows = against_the_clock(observations, timings, runs, allow_busy=True)
+    promises = _promises(options, chosen)
+    own = not options.record
+    if promises is None:
+        from batchtime.book.training_times import of_experiment
+
+        kept = store.timing(chosen.sweep.setting, own=own, threads=options.threads, device=options.device)
+        timings = counted(options, chosen.relevant(kept.timings))
+        observations = chosen.fit_observations(records := recorded(chosen.sweep, name=chosen.name, store=store))
+        sizes = clocked_batch_sizes(chosen, of_experiment(chosen, records, timings))
+        if options.batch_sizes is not None:
+            sizes = chosen.changed(batch_sizes=options.batch_sizes).sweep.batch_sizes
+        settings = [(chosen.sweep.setting, size) for size in sizes]
+    else:
+        rates = {one.learning_rate: chosen.changed(learning_rate=one.learning_rate).sweep.setting for one in promises}
+        settings = [(rates[one.learning_rate], one.batch_size) for one in promises]
+    specs = [
+        RunSpec(setting=setting, batch_size=size, seed=CLOCKED_SEEDS + seed)
+        for seed in range(options.seeds)
+        for setting, size in settings
+    ]
+    runs = _clocked_runs(options, chosen.name, specs)
+    if promises is None:
+        rows = against_the_clock(observations, timings, runs, allow_busy=True)
+    else:
+        rows = against_promises(promises, runs)
     found: dict[str, object] = {
         "name": chosen.name,
         "batch_sizes": {
             row.batch_size: {"predicted": row.predicted, "measured": row.measured, "n_runs": row.n_runs} for row in rows
         },
-        "file": str(path),
+        "rows": [
+            {
+                "batch_size": row.batch_size,
+                "learning_rate": row.learning_rate,
+                "role": row.role,
+                "predicted": row.predicted,
+                "predicted_interval": row.predicted_interval,
+                "measured": row.measured,
+                "measured_interval": row.measured_interval,
+                "n_runs": row.n_runs,
+                "updates_error": row.updates_error,
+                "seconds_error": finite(row.seconds_error),
+            }
+            for row in rows
+        ],
+        "file": str(store.timed_runs_file(chosen.name)),
     }
-    lines = [
-        f"{chosen.name}, M = {row.batch_size}: predicted {row.predicted:.3g} s, measured "
-        + (
-            "nothing"
-            if row.measured is None or row.error is None
-            else f"{row.measured:.3g} s, {100 * row.error:+.1f} %"
-        )
-        + f" ({row.n_runs} runs, wall/CPU at most {row.wall_over_cpu:.2f})"
-        for row in rows
-    ]
-    return found, "\n".join(lines)
+    return found, "\n".join(f"{chosen.name}, {_clocked_line(row)}" for row in rows)
+
+
+def _promises(options: argparse.Namespace, chosen: "Experiment") -> "list[Promise] | None":
+    """Return what was predicted of the pairs that are to be clocked; None where a sweep's own batch sizes are."""
+    from batchtime.plan.promises import read_promises
+    from batchtime.runs.store import data_folder
+
+    path = options.pairs
+    if path is None and options.learners > 1:
+        folder = Path(options.data or data_folder()) / "predictions"
+        path = folder / f"{chosen.name}-{options.learners}-learners.csv"
+        allowed = f"a number with predictions: benchmarks/predict_clock.py writes {path}"
+        check(path.exists(), name="learners", value=options.learners, allowed=allowed)
+    if path is None:
+        return None
+    allowed = "nothing beside --pairs and --learners"
+    check(options.batch_sizes is None, name="batch_sizes", value=options.batch_sizes, allowed=allowed)
+    return read_promises(path)
+
+
+def _clocked_runs(options: argparse.Namespace, name: str, specs: "Sequence[RunSpec]") -> "list[TimedRun]":
+    """Return these runs with the clock running, training those that are not recorded."""
+    from batchtime.fit.update_time import BUSY
+    from batchtime.runs.store import writing
+    from batchtime.train.clock import time_runs
+
+    store, own = store_of(options), not options.record
+    machine = {"threads": options.threads, "device": options.device, "learners": options.learners}
+    with writing(store.timed_runs_file(name)) as writer:
+        done = {run.spec for run in store.timed_runs(name, own=own, **machine)}
+        try:
+            time_runs(
+                [spec for spec in specs if spec not in done],
+                writer=writer,
+                most_wall_over_cpu=math.inf if options.allow_busy or options.cpu_time else BUSY,
+                progress=bar(f"clock {name}"),
+                **machine,
+            )
+        except ClockError as error:
+            raise RefusedError(str(error)) from error
+    wanted = set(specs)
+    return [run for run in store.timed_runs(name, own=own, **machine) if run.spec in wanted]
+
+
+def _clocked_line(row: "Clocked") -> str:
+    rate = "" if row.learning_rate is None else f", learning rate {row.learning_rate:g} ({row.role})"
+    measured = (
+        "nothing" if row.measured is None or row.error is None else f"{row.measured:.3g} s, {100 * row.error:+.1f} %"
+    )
+    return (
+        f"M = {row.batch_size}{rate}: predicted {row.predicted:.3g} s, measured {measured} ({row.n_runs} runs, "
+        f"wall/CPU at most {row.wall_over_cpu:.2f})"
+    )
 
 
 def _learners(options: argparse.Namespace) -> Result:

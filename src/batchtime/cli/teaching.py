@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
 
 
 def add(verb: AddVerb, *parents: Verb) -> None:
-    """Add `class` and `rerun`."""
+    """Add `class`, `challenge` and `rerun`."""
     lesson = verb(
         "class",
         _class,
@@ -32,6 +32,18 @@ def add(verb: AddVerb, *parents: Verb) -> None:
     task.add_argument("--student", type=count, metavar="N", help="number of the student, and seed of the runs")
     task.add_argument("--pool", type=Path, nargs="+", metavar="FILE.csv", help="what students wrote: one law from all")
     lesson.add_argument("--out", type=Path, metavar="FOLDER", help="where student-N.csv is written (default: results)")
+
+    challenge = verb(
+        "challenge",
+        _challenge,
+        "score a way to choose batch sizes over all recorded and published series, beside six baselines",
+        "batchtime challenge my_entry.py --json",
+        *parents,
+    )
+    challenge.add_argument("entry", type=Path, metavar="ENTRY.py", help="a file with a function choose(pilot)")
+    challenge.add_argument(
+        "--limit", type=float, default=10.0, metavar="SECONDS", help="that it may think about one task (default: 10)"
+    )
 
     rerun = verb(
         "rerun",
@@ -94,6 +106,25 @@ def _class(options: argparse.Namespace) -> Result:
         "wall_over_cpu": story.wall_over_cpu,
         "file": str(path),
     }, f"{story.text()}\n\nfor the class: {path}"
+
+
+def _challenge(options: argparse.Namespace) -> Result:
+    from batchtime.book.beyond import challenge
+    from batchtime.runs.store import Store
+
+    store = store_of(options)
+    scored = challenge.challenge(Store(store.folder, recording=True), options.entry, limit=options.limit)
+    tasks, workloads = int(scored["tasks"].iloc[0]), int(scored["workloads"].iloc[0])
+    scored = scored.drop(columns=["tasks", "workloads"])
+    lines = [f"{tasks} tasks of {workloads} workloads; means over workloads, spent in trainings at the best batch size"]
+    lines.append(f"{'':24}{'cost':>8}{'regret':>9}{'worst':>9}{'within 10 %':>13}{'spent':>8}")
+    lines += [
+        f"{row['entry']:24}{row['cost']:8.3f}{row['regret']:9.1%}{row['worst']:9.0%}{row['within_10']:13.0%}"
+        f"{row['spent']:8.2f}"
+        for row in scored.to_dict("records")
+    ]
+    found: list[dict[str, object]] = [{str(k): v for k, v in row.items()} for row in scored.to_dict("records")]
+    return {"entry": str(options.entry), "tasks": tasks, "workloads": workloads, "scores": found}, "\n".join(lines)
 
 
 def _rerun(options: argparse.Namespace) -> Result:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from batchtime.cli import logs
 from batchtime.cli.common import (
     AddVerb,
     Result,
@@ -16,6 +17,7 @@ from batchtime.cli.common import (
     complain,
     count,
     count_or_none,
+    diverged_note,
     finite,
     fraction,
     store_of,
@@ -50,7 +52,9 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
         "--sealed", action="store_true", help="the runs that wait for their predictions alone; commit these first"
     )
     sweep.add_argument("--plan", action="store_true", help="train nothing: print what it is expected to cost")
-    sweep.add_argument("--workers", type=count, metavar="N", help="processes (default: one a processor)")
+    sweep.add_argument(
+        "--workers", type=count, metavar="N", help="processes (default: one a processor; of a --command, one)"
+    )
     sweep.add_argument(
         "--precision", type=fraction, metavar="P", help="stop when alpha / n_inf is known to P, for instance 0.1"
     )
@@ -62,6 +66,8 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     )
     sweep.add_argument("--scheduler", metavar="ADDRESS", help="of the scheduler of a Dask cluster to train on")
     add_changes(sweep)
+    logs.add_options(sweep)
+    sweep.set_defaults(remembers=True)
 
     verify = verb(
         "verify",
@@ -100,11 +106,12 @@ def _sweep(options: argparse.Namespace) -> Result:
     from batchtime.errors import check
     from batchtime.train.sweep import cluster
 
-    check((options.name is None) == options.all, name="NAME", value=options.name, allowed="one name, or --all")
-    if options.device == "cuda" and options.workers is None:
-        options.workers = 1  # here; on a cluster a worker takes as many runs as it offers slots
+    ways = (options.name is not None, options.all, options.command is not None)
+    check(sum(ways) == 1, name="NAME", value=options.name, allowed="one name, --all, or --command")
+    if (options.device == "cuda" or options.command is not None) and options.workers is None:
+        options.workers = 1  # here: it may take all processors; on a cluster a worker takes as many as it offers slots
     store = store_of(options)
-    chosen = [changed(options, name) for name in (store.published() if options.all else [options.name])]
+    chosen = [changed(options, name) for name in (_published(store) if options.all else [options.name])]
     if options.all:  # what is sealed until it is predicted is asked for by name
         chosen = [one for one in chosen if set(one.fitted + one.left_out) or not one.sealed_until_predicted]
     chosen = [one.part(sealed=options.sealed) for one in chosen]
@@ -123,7 +130,14 @@ def _sweep(options: argparse.Namespace) -> Result:
     )
 
 
+def _published(store: "Store") -> list[str]:
+    from batchtime.runs.catalogue import EXPERIMENTS
+
+    return [name for name in store.published() if name in EXPERIMENTS]
+
+
 def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
+    from batchtime.errors import check
     from batchtime.plan.price import estimate
     from batchtime.train.sweep import recorded
 
@@ -132,6 +146,7 @@ def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
     for one in chosen:
         try:
             cost = estimate(one, recorded(one.sweep, name=one.name, store=store))
+            check(not cost.unknown, name="time_out", value=None, allowed="seconds, for no run of this is recorded yet")
         except BatchtimeError as error:
             found[one.name] = {"error": str(error)}
             lines.append(f"{one.name}: not measured ({error})")
@@ -164,7 +179,7 @@ def _sweep_one(
         device=options.device,
         progress=bar(f"sweep {chosen.name}"),
     )
-    outcomes = [record.outcome.status for record in records]
+    outcomes = [record.ending for record in records]
     counts = {status: outcomes.count(status) for status in ("reached", "censored", "diverged")}
     cost = total_cost(records)
     found = {
@@ -176,9 +191,11 @@ def _sweep_one(
         "file": str(store.runs_file(chosen.name)),
     }
     text = ", ".join(f"{count} {status}" for status, count in counts.items())
+    note = diverged_note(records)
+    share = f", {100 * cost.evaluation_share:.1f} % of it for evaluation" if chosen.workload.command is None else ""
     return found, (
-        f"{chosen.name}: {len(records)} runs recorded ({text}); "
-        f"{cost.cpu_seconds:.0f} s of CPU, {100 * cost.evaluation_share:.1f} % of it for evaluation"
+        f"{chosen.name}: {len(records)} runs recorded ({text}); {cost.cpu_seconds:.0f} s of CPU{share}"
+        + ("" if note is None else f"\n  note: {note}")
     )
 
 
@@ -201,7 +218,7 @@ def _plan_precisely(chosen: "Sequence[Experiment]", store: "Store", precision: f
             text = f"{_first_runs(cost)}; then ask again"
             found[one.name] = {
                 "n_runs": cost.n_missing,
-                "cpu_seconds": cost.missing_cpu_seconds,
+                "cpu_seconds": finite(cost.missing_cpu_seconds),
                 "at_most": cost.at_most,
             }
         lines.append(f"{one.name}: {text}")
@@ -209,6 +226,8 @@ def _plan_precisely(chosen: "Sequence[Experiment]", store: "Store", precision: f
 
 
 def _first_runs(cost: "Estimate") -> str:
+    if cost.unknown:
+        return f"first {cost.n_missing} runs, of unknown cost"
     return f"first {cost.n_missing} runs, {cost.qualifier}{cost.missing_cpu_seconds / 60:.1f} minutes of CPU"
 
 
@@ -216,6 +235,7 @@ def _sweep_precisely(
     options: argparse.Namespace, chosen: "Experiment", store: "Store", executor: "Executor | None"
 ) -> Result:
     from batchtime.fit.inverse_law import fit_inverse_law
+    from batchtime.laws.quantity import interval_text
     from batchtime.plan.design import is_precise, until_precise
     from batchtime.plan.price import estimate_pilot
     from batchtime.runs.records import total_cost
@@ -243,7 +263,6 @@ def _sweep_precisely(
         )
     fitted = fit_inverse_law(chosen.fit_observations(records))
     precise = is_precise(fitted, options.precision)
-    low, high = ("open" if side is None else f"{side:.4g}" for side in fitted.intervals.critical_batch_size)
     cost = total_cost(records).cpu_seconds
     total = len(chosen.fitted) * len(chosen.sweep.seeds)
     found: dict[str, object] = {
@@ -258,7 +277,8 @@ def _sweep_precisely(
     }
     ending = "" if precise else "; these are all its runs, and the interval is wider than was asked: give more seeds"
     return found, (
-        f"{chosen.name}: alpha / n_inf {fitted.law.critical_batch_size:.4g}, 95 % interval {low} to {high}, from "
+        f"{chosen.name}: alpha / n_inf {fitted.law.critical_batch_size:.4g}, 95 % interval "
+        f"{interval_text(fitted.intervals.critical_batch_size, 4)}, from "
         f"{len(records)} of {total} runs, {cost:.0f} s of CPU{ending}"
     )
 

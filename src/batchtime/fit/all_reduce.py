@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from batchtime.errors import FitError
 from batchtime.fit.measurements import AllReduceTiming
@@ -24,6 +23,8 @@ def fit_all_reduce(timings: Sequence[AllReduceTiming], *, learners: int) -> AllR
             f"{len(timings)} payloads of {learners} learners do not tell latency from bandwidth; time two or more of "
             "each"
         )
+    from scipy.optimize import least_squares
+
     payloads = np.array([timing.payload_bytes for timing in timings], dtype=np.float64)
     seconds = np.array([timing.median_seconds for timing in timings])
     steps = 2 * (learners - 1)

@@ -8,7 +8,6 @@ from batchtime.errors import FitError
 from batchtime.fit.inverse_law import refitted
 from batchtime.fit.likelihood import (
     Rows,
-    gather,
     most_likely_law,
 )
 from batchtime.fit.measurements import Observation
@@ -16,7 +15,7 @@ from batchtime.fit.scatter import (
     LEVEL,
     seed_incidence,
 )
-from batchtime.fit.spreads import with_spreads
+from batchtime.fit.spreads import rows_of
 from batchtime.laws.quantity import Array
 from batchtime.laws.updates import InverseLaw
 
@@ -40,7 +39,7 @@ def bootstrap_laws(observations: Sequence[Observation], *, replicates: int, seed
     """
     if replicates < 1:
         raise FitError(f"replicates = {replicates}; allowed: a whole number, at least 1")
-    rows = with_spreads(gather(observations))
+    rows = rows_of(observations)
     weights = _draws(rows, observations, replicates, np.random.default_rng(seed))
     best = most_likely_law(rows)
     chunks = range(0, replicates, 250)  # few enough at once to stay in the processor's cache

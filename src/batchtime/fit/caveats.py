@@ -78,10 +78,12 @@ def of_the_scatter(scatter: Scatter, whole: Indices) -> Iterator[str]:
             f"intervals count {scatter.seeds} seeds, not {rows.n_reached} runs."
         )
     if scatter.batch_cutoff > 0 and len(whole):
-        off = np.abs(law.updates(whole) / rows.means[whole] - 1).max()
+        off = np.log(rows.means[whole] / law.updates(whole))
+        worst = np.abs(off).argmax()
         yield (
-            f"The batch sizes stand off the law by up to {100 * off:.2g} %, more than the scatter of their runs "
-            f"explains (lack of fit, p = {scatter.lack_of_fit:.1g}); the intervals allow for it."
+            f"The runs at batch size {rows.sizes[whole[worst]]:g} took {_times(off[worst])} updates than the law says, "
+            f"more than chance explains (p = {scatter.lack_of_fit:.1g}): the law is an approximation here, and its "
+            "intervals are wider for that."
         )
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq, least_squares
 from scipy.special import chdtrc
 
 from batchtime.errors import FitError
@@ -329,6 +328,8 @@ def _fitted(
     def weighted(some: Array) -> Array:
         return weight * _residual(data, full(some), form)
 
+    from scipy.optimize import least_squares
+
     found = least_squares(
         weighted,
         np.clip(start[free], low[free] + 1e-9, high[free] - 1e-9),
@@ -386,6 +387,8 @@ def _best(data: _Data, tried: Sequence[_Tried]) -> tuple[CurveLaw, Array, float,
 
 def _misfit(data: _Data, residual: Array) -> float:
     """Return the standard deviation about the curve beyond sampling: weighted squares are then their freedom."""
+    from scipy.optimize import brentq
+
     freedom = max(len(residual) - 4, 1)
 
     def excess(misfit: float) -> float:
@@ -423,6 +426,8 @@ def _end(profile: _Profile, parameters: Array, k: int, side: float) -> float | N
     """Return where the profile of parameter k passes the wanted squares on one side; None where it never does."""
     data, form, misfit, wanted = profile
     limits = (math.log(1 / (FARTHEST * data.tau.max())), math.log(1 / (1.0001 * data.tau.max())))
+    from scipy.optimize import brentq
+
     start = parameters.copy()
 
     def above(value: float) -> float:

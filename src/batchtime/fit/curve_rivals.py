@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from batchtime.laws.quantity import Array
 
@@ -32,6 +31,8 @@ def rivals_of(
         residual: (n,) of the curve.
         parameters: Of the curve.
     """
+    from scipy.optimize import least_squares
+
     size = rate / tau
     own = np.empty_like(residual)
     count = 0
@@ -58,6 +59,8 @@ def _inverse(log: Array, size: Array, weight: Array) -> Array:
     """Return the residuals of log N about the inverse law of least weighted squares of them."""
     if len(log) < 2:
         return np.zeros_like(log)
+    from scipy.optimize import least_squares
+
     root = np.sqrt(weight / weight.max())
 
     def off(p: Array) -> Array:

@@ -35,7 +35,7 @@ from batchtime.fit.scatter import (
     scatter_about,
     scatter_of_runs,
 )
-from batchtime.fit.spreads import with_spreads
+from batchtime.fit.spreads import rows_of
 from batchtime.laws.quantity import Array, Interval, interval_text
 from batchtime.laws.updates import InverseLaw
 
@@ -229,7 +229,7 @@ def fit_inverse_law(observations: Sequence[Observation]) -> LawFit:
     Raises:
         FitError: If fewer than two batch sizes have a run that reached the target, or a value is impossible.
     """
-    rows = with_spreads(gather(observations))
+    rows = rows_of(observations)
     best = most_likely_law(rows)
     scatter = scatter_about(best, observations)
     intervals = _law_intervals(best, scatter)

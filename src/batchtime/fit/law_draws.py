@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_ndtr, ndtri
 
-from batchtime.fit.likelihood import gather, most_likely_means
+from batchtime.fit.likelihood import most_likely_means
 from batchtime.fit.measurements import Observation
 from batchtime.fit.seconds import interpolation
-from batchtime.fit.spreads import with_spreads
+from batchtime.fit.spreads import rows_of
 from batchtime.laws.quantity import Array
 
 DRAWS = 2000
@@ -86,7 +86,7 @@ def means_of(observations: Sequence[Observation]) -> Means:
     Raises:
         FitError: If fewer than two batch sizes have a run that reached the target, or a value is impossible.
     """
-    rows = with_spreads(gather(observations))
+    rows = rows_of(observations)
     at, best = most_likely_means(rows)
     counts = rows.by_size(rows.reached)[at]
     runs, sizes = float(counts.sum()), len(at)

@@ -18,11 +18,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import elementwise, nnls
 from scipy.special import log_ndtr
 
 from batchtime.errors import FitError
 from batchtime.fit.measurements import POSSIBLE, Observation, possible
+from batchtime.fit.roots import roots
 from batchtime.laws.quantity import Array
 from batchtime.laws.updates import InverseLaw
 
@@ -378,7 +378,9 @@ def least_squares_line(x: Array, y: Array, weights: Array) -> Array:
     root = np.sqrt(weights)
     design = np.stack((root / y, root * x / y), axis=1)
     scale = np.linalg.norm(design, axis=0)
-    return np.asarray(nnls(design / scale, root)[0] / scale, dtype=np.float64)
+    unit = design / scale
+    found = np.linalg.lstsq(unit, root)[0]
+    return np.asarray((np.where(found < 0, 0.0, unit.T @ root) if found.min() < 0 else found) / scale)
 
 
 def least_squares(rows: Rows) -> Array:
@@ -457,19 +459,15 @@ def profile_intervals(
     estimates = np.array([a / (a + b * scale) for (a, b), scale in zip(fractions, scales, strict=True)])
     edges = np.array([1.0 if quantity.kind == "ratio" else 1 - 1e-9 for quantity in quantities])
 
-    def off(p: Array, wanted: Array, side: Array) -> Array:
-        chosen = side.astype(np.intp) // 2
-        lines = [quantities[q].line(scales[q] * here, 1 - here) for q, here in zip(chosen, p, strict=True)]
+    def off(p: Array) -> Array:
+        lines = [quantities[k // 2].line(scales[k // 2] * here, 1 - here) for k, here in enumerate(p)]
         fall = 2 * (top.value - _highest_on_lines(top, lines))
         return np.asarray(np.sqrt(np.expm1(np.clip(fall / n, 0, 500))) - wanted, dtype=np.float64)
 
     n = top.rows.n_reached
     wanted = np.repeat(np.sqrt(np.expm1(np.array(cutoffs) / n)), 2)
     outer = np.stack((np.zeros_like(edges), edges), axis=1).ravel()
-    found = elementwise.find_root(
-        off, (np.repeat(estimates, 2), outer), args=(wanted, np.arange(len(outer))), tolerances={"xrtol": 1e-10}
-    )
-    p = np.where(found.success, found.x, np.nan).reshape(-1, 2)
+    p = roots(off, np.repeat(estimates, 2), outer).reshape(-1, 2)
     return [(scale * low / (1 - low), scale * high / (1 - high)) for scale, (low, high) in zip(scales, p, strict=True)]
 
 

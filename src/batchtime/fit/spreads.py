@@ -9,11 +9,14 @@ spread for all, 1 a spread in proportion to 1 / M. Each q is as likely as anothe
 spread that falls by 0.6 in the mean, is that of the recorded sweeps), and the log spreads are their mean over q.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
-from batchtime.fit.likelihood import Rows, most_likely_law, most_likely_means
+from batchtime.fit.likelihood import Rows, gather, most_likely_law, most_likely_means
+from batchtime.fit.measurements import Observation
 from batchtime.laws.quantity import Array
 
 LOGITS = np.arange(-3.0, 8.0, 1.5)
@@ -24,6 +27,20 @@ def relative_spreads(rows: Rows, share: float) -> Array:
     """Return (R,) the log spread of each row over the root mean square of all runs, where noise has this share."""
     variances = (1 - share) + share * (rows.sizes[0] / rows.sizes[rows.size]) ** 2
     return np.asarray(0.5 * np.log(variances / np.average(variances, weights=rows.counts)))
+
+
+def rows_of(observations: Sequence[Observation]) -> Rows:
+    """Return runs, checked and gathered, with the spreads that they tell; those of the last few tables are kept.
+
+    Raises:
+        FitError: If the runs do not determine a law, or a value is impossible.
+    """
+    return _rows_of(tuple(observations))
+
+
+@lru_cache(maxsize=4)  # the advice asks for the law and for its draws, and so for each number of learners
+def _rows_of(observations: tuple[Observation, ...]) -> Rows:
+    return with_spreads(gather(observations))
 
 
 def with_spreads(rows: Rows) -> Rows:

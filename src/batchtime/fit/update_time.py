@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from batchtime.errors import FitError
 from batchtime.fit.likelihood import least_squares_line, listed
@@ -311,6 +310,8 @@ def _solve(
 
     def errors(place: Array) -> Array:
         return np.log(make(place).seconds(sizes) / medians)
+
+    from scipy.optimize import least_squares
 
     bounds = (np.array(first) - _FAR, np.array(first) + _FAR)
     found = least_squares(errors, first, bounds=bounds, x_scale="jac")

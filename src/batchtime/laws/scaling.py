@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from scipy.integrate import quad
 from scipy.special import log_ndtr
 
 from batchtime.errors import check
@@ -69,6 +68,8 @@ def mean_of_slowest(learners: int, straggling: float) -> float:
     """
     if learners == 1 or straggling == 0:
         return 1.0
+    from scipy.integrate import quad
+
     spread = math.sqrt(math.log1p(straggling**2))
 
     def slower(log_x: float) -> float:

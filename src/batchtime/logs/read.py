@@ -4,7 +4,7 @@ import difflib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from batchtime.errors import LogError, check
 from batchtime.logs import event_files, json_lines, keras, lightning, mllog, plain_text, trainer_state, wandb
 from batchtime.logs.log import Format, Log, Wanted
 from batchtime.logs.run import Goal, Run, run
-from batchtime.logs.settings import Hints
+from batchtime.logs.settings import EXAMPLES, Hints, known
 from batchtime.logs.text import head
 
 FORMATS: tuple[Format, ...] = (trainer_state, mllog, lightning, wandb, keras, json_lines, event_files)
@@ -87,7 +87,7 @@ def read_logs(
         examples=examples,
         batches_per_update=batches_per_update,
     )
-    goals = _goals(at_most, at_least, hold)
+    goals = goals_of(at_most, at_least, hold)
     wanted = Wanted(metric=metric, line=(line,) if isinstance(line, str) else tuple(line))
     chosen = [paths] if isinstance(paths, str | Path) else list(paths)
     notices: Counter[str] = Counter()
@@ -127,9 +127,40 @@ def read_logs(
     )
 
 
-def _goals(
+def read_run(path: Path, *, metric: str, line: Sequence[str], batch_size: int, examples: int | None) -> Run:
+    """Return the one run whose log lies at a path, where its batch size is known.
+
+    Args:
+        path: A file, or a folder that is searched for logs.
+        metric: Name of the metric, as the log has it.
+        line: Regular expressions by which plain text is read.
+        batch_size: Examples of an update, whatever the log says.
+        examples: Training examples of an epoch, where the log counts epochs.
+
+    Raises:
+        LogError: If there is no such log, or more than one; or it cannot be used.
+    """
+    wanted = Wanted(metric=metric, line=tuple(line))
+    notices: Counter[str] = Counter()
+    logs = [log for some in _collect([path], wanted, notices).values() for log in some]
+    _check_metric(logs, wanted, notices)
+    evaluated = [log for log in logs if log.evaluated.any()]
+    if len(evaluated) > 1:
+        remedy = "let a command write one"
+        raise LogError(f"{len(evaluated)} runs are there, {evaluated[0].run} and {evaluated[1].run}; {remedy}")
+    told = {name: value for name, value in evaluated[0].settings.items() if known(name) in EXAMPLES}
+    log = replace(evaluated[0], settings={**told, "batch_size": batch_size})
+    return run(log, Hints(examples=examples))
+
+
+def goals_of(
     at_most: float | Sequence[float] | None, at_least: float | Sequence[float] | None, hold: int
 ) -> tuple[Goal, ...]:
+    """Return the targets that are meant.
+
+    Raises:
+        ParameterError: If not one of the two is given, or what is given is no target.
+    """
     check(
         (at_most is None) != (at_least is None),
         name="--at-most, --at-least",
@@ -138,9 +169,10 @@ def _goals(
     )
     check(hold >= 1, name="--hold", value=hold, allowed="a whole number of evaluations, at least 1")
     given = at_least if at_most is None else at_most
-    values = [given] if isinstance(given, int | float) else list(given or ())
+    values = [given] if isinstance(given, int | float | str) else list(given or ())
     for value in values:
-        check(math.isfinite(value), name="target", value=value, allowed="a finite number, in the metric's unit")
+        number = isinstance(value, int | float) and math.isfinite(value)
+        check(number, name="target", value=value, allowed="a finite number, in the metric's unit")
     return tuple(Goal(value=float(value), at_most=at_most is not None, hold=hold) for value in dict.fromkeys(values))
 
 

@@ -23,10 +23,9 @@ _DEVICES = ("world_size", "num_devices", "n_gpu", "num_gpus", "devices")
 _NODES = ("num_nodes",)
 _SEED = ("seed", "random_seed", "manual_seed", "rng_seed")
 _RATE = ("learning_rate", "lr", "base_lr", "opt_base_learning_rate", "peak_lr", "max_lr", "step_size")
-_EXAMPLES = ("train_samples", "train_examples", "num_train_examples", "num_examples")
-NAMES = frozenset(
-    (*_WHOLE_BATCH, *_BATCH, *_PER_DEVICE, *_ACCUMULATION, *_DEVICES, *_NODES, *_SEED, *_RATE, *_EXAMPLES)
-)
+EXAMPLES = ("train_samples", "train_examples", "num_train_examples", "num_examples")
+"""Names of the training examples of an epoch."""
+NAMES = frozenset((*_WHOLE_BATCH, *_BATCH, *_PER_DEVICE, *_ACCUMULATION, *_DEVICES, *_NODES, *_SEED, *_RATE, *EXAMPLES))
 """What is known by name."""
 
 
@@ -104,7 +103,7 @@ def settings(log: Log, hints: Hints) -> Settings:
     seed = _from_path(log, "--seed-from", hints.seed_from) if seed is None else seed
     rate = _first(told, _RATE)
     rate = _from_path(log, "--learning-rate-from", hints.learning_rate_from) if rate is None else rate
-    examples = _first(told, _EXAMPLES) if hints.examples is None else hints.examples
+    examples = _first(told, EXAMPLES) if hints.examples is None else hints.examples
     return Settings(
         batch_size=batch_size, learning_rate=rate, seed=None if seed is None else int(seed), examples=examples
     )

@@ -12,6 +12,7 @@ from batchtime.fit.means import mean_updates
 from batchtime.fit.measurements import Observation, UpdateTiming
 from batchtime.fit.training_time import TrainingTimeFit, fit_training_time
 from batchtime.laws.quantity import Interval, holds
+from batchtime.plan.promises import Promise
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import TimedRun
 
@@ -44,6 +45,8 @@ class Clocked:
         updates_error: Predicted over measured mean updates, less 1: the law's part of the error.
         seconds_error: Predicted over measured seconds per update, less 1: the machine's part.
         wall_over_cpu: Largest of a run.
+        learning_rate: Of the runs, where several were clocked; None for the sweep's own.
+        role: Why these runs were made.
     """
 
     batch_size: int
@@ -55,6 +58,8 @@ class Clocked:
     updates_error: float | None
     seconds_error: float
     wall_over_cpu: float
+    learning_rate: float | None = None
+    role: str = ""
 
     @property
     def error(self) -> float | None:
@@ -93,6 +98,33 @@ def against_the_clock(
     )
 
 
+def against_promises(promises: Sequence[Promise], runs: Sequence[TimedRun]) -> tuple[Clocked, ...]:
+    """Hold what was predicted before against the runs that were clocked at each pair; pairs without runs are left out.
+
+    Raises:
+        FitError: If there are no runs at any of them.
+    """
+    found = []
+    for one in promises:
+        pair = (one.batch_size, one.learning_rate)
+        some = [run for run in runs if (run.batch_size, run.setting.learning_rate.at(run.batch_size)) == pair]
+        if some:
+            found.append(
+                _held(
+                    some,
+                    predicted=one.seconds,
+                    interval=one.interval,
+                    updates=one.updates,
+                    each=one.seconds_per_update,
+                    learning_rate=one.learning_rate,
+                    role=one.role,
+                )
+            )
+    if not found:
+        raise FitError("0 timed runs at the pairs that were predicted; time some with `batchtime clock --pairs`")
+    return tuple(found)
+
+
 def _clocked(
     size: int,
     runs: Sequence[TimedRun],
@@ -106,24 +138,41 @@ def _clocked(
     for side, end in zip((-1, 1), guess.interval, strict=True):
         reach = math.inf if end is None else math.hypot(math.log(end / guess.mean), 2 * off_the_line)
         ends.append(predicted * math.exp(side * reach) if reach < math.inf else None)
-    updates = mean_updates(
+    return _held(runs, predicted=predicted, interval=(ends[0], ends[1]), updates=guess.mean, each=seconds)
+
+
+def _held(
+    runs: Sequence[TimedRun],
+    *,
+    predicted: float,
+    interval: Interval,
+    updates: float,
+    each: float,
+    learning_rate: float | None = None,
+    role: str = "",
+) -> Clocked:
+    """Hold predicted seconds, updates and seconds of an update against runs at one batch size."""
+    size = runs[0].batch_size
+    mean = mean_updates(
         [Observation(batch_size=size, lower=run.outcome.lower, upper=run.outcome.upper, seed=run.seed) for run in runs]
     )[0]
     measured = mean_updates(
         [Observation(batch_size=size, lower=run.lower_seconds, upper=run.upper_seconds, seed=run.seed) for run in runs]
     )[0]
     reached = [run for run in runs if run.upper_seconds is not None and run.outcome.upper is not None]
-    each = [run.upper_seconds / run.outcome.upper for run in reached if run.upper_seconds and run.outcome.upper]
+    spent = [run.upper_seconds / run.outcome.upper for run in reached if run.upper_seconds and run.outcome.upper]
     return Clocked(
         batch_size=size,
         predicted=predicted,
-        predicted_interval=(ends[0], ends[1]),
+        predicted_interval=interval,
         measured=measured.mean,
         measured_interval=measured.interval,
         n_runs=len(runs),
-        updates_error=None if updates.mean is None else guess.mean / updates.mean - 1,
-        seconds_error=seconds / float(np.mean(each)) - 1 if each else math.nan,
+        updates_error=None if mean.mean is None else updates / mean.mean - 1,
+        seconds_error=each / float(np.mean(spent)) - 1 if spent else math.nan,
         wall_over_cpu=max(run.wall_over_cpu for run in runs),
+        learning_rate=learning_rate,
+        role=role,
     )
 
 

@@ -5,21 +5,25 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from batchtime.errors import FitError
+from batchtime.errors import FitError, check
 from batchtime.fit import advice as from_measurements
 from batchtime.fit.measurements import Observation, UpdateTiming
 from batchtime.fit.recommendation import Recommendation, fastest
 from batchtime.fit.seconds import measured_seconds
 from batchtime.laws.scaling import FREE, Network
 from batchtime.plan import pilot_runs
-from batchtime.plan.price import EVALUATION_SHARE
+from batchtime.plan.price import EVALUATION_SHARE, estimate
 from batchtime.runs.catalogue import timed_batch_sizes
 from batchtime.runs.experiment import Experiment
-from batchtime.runs.records import Cost, Progress, RunRecord, TimingRecord, total_cost, unwatched
+from batchtime.runs.records import Cost, Progress, RunRecord, TimingRecord, timings_of_runs, total_cost, unwatched
 from batchtime.runs.spec import RunSpec, Target
 from batchtime.runs.store import Store
-from batchtime.train.sweep import complete
-from batchtime.train.timing import time_updates
+from batchtime.train.sweep import complete, recorded
+
+SEEDS = 3
+"""Of the pilot of a command, at each batch size."""
+TIMES = "those of updates: let the log of the command tell times, or give a table TIMING.csv beside its runs"
+"""What is said where the runs of a command tell no seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,14 @@ class Pilot:
         return fastest(self.recommendations)
 
 
+def pilot_of(chosen: Experiment) -> Experiment:
+    """Return two ends and a middle of a sweep, with three seeds, or those that a command takes."""
+    sizes = sorted(chosen.sweep.batch_sizes)
+    check(len(sizes) >= 3, name="batch_sizes", value=sizes, allowed="three or more: two ends and a middle")
+    seeds = SEEDS if chosen.workload.command is None else chosen.sweep.seeds[:SEEDS]
+    return chosen.changed(batch_sizes=[sizes[0], sizes[len(sizes) // 2], sizes[-1]], seeds=seeds)
+
+
 def pilot(
     workload: Experiment,
     *,
@@ -54,15 +66,17 @@ def pilot(
     max_batch_size: int | None = None,
     network: Network = FREE,
     early: bool = False,
+    workers: int | None = None,
     cpu_time: bool = False,
     seconds: float = 60.0,
-    tell_price: Callable[[float], None] | None = None,
+    tell_price: Callable[[float | None], None] | None = None,
     progress: Progress = unwatched,
 ) -> Pilot:
     """Run a pilot of a workload on this machine and recommend a batch size from it.
 
     Updates are timed; a scout, a run to an easier target, tells the price; then `pilot_runs.run_pilot` chooses the
-    runs, one after another, of the first seed. Runs that are recorded are not trained again.
+    runs, one after another, of the first seed. Runs that are recorded are not trained again. A training command is run
+    at both ends and a middle of its batch sizes instead, and its logs tell the seconds.
 
     Args:
         workload: A named experiment, or what `own.own_experiment` makes of a function of one's own; its batch sizes are
@@ -73,9 +87,10 @@ def pilot(
         network: Between the learners.
         early: Whether to stop both runs at an easier target: a quarter of the price, and refused where the ratio of
             their updates still moves with the target.
+        workers: Processes to run a command in; the runs of a pilot of ours follow one another.
         cpu_time: Whether updates count with their CPU time: on a machine that does other work beside.
         seconds: That the timing of updates may take.
-        tell_price: Called with the expected seconds, before the pilot begins.
+        tell_price: Called with the expected seconds, None if unknown, before the pilot begins.
         progress: Called with the runs done, and as many as there are so far.
 
     Raises:
@@ -83,6 +98,20 @@ def pilot(
         ParameterError: If fewer than two batch sizes may be run, or all lie within a factor of 1.9.
         StoreError: If records cannot be read or written.
     """
+    if workload.workload.command is not None:
+        check(not early, name="early", value=early, allowed="nothing beside a command, which cannot be stopped")
+        return _of_command(
+            pilot_of(workload),
+            store=store,
+            learners=learners,
+            max_batch_size=max_batch_size,
+            network=network,
+            workers=workers,
+            tell_price=tell_price,
+            progress=progress,
+        )
+    from batchtime.train.timing import time_updates
+
     timing = time_updates(workload.sweep.setting, batch_sizes=timed_batch_sizes(workload), seconds=seconds)
     timings = [one.by_cpu if cpu_time else one for one in workload.relevant(timing.timings)]
     runner = _Runner(workload=workload, store=store, progress=progress)
@@ -112,6 +141,43 @@ def pilot(
         records=runner.records,
         timing=timing,
         recommendations=[_refused(replace(one, warnings=(*warnings, *one.warnings)), reason) for one in found],
+    )
+
+
+def _of_command(
+    workload: Experiment,
+    *,
+    store: Store,
+    learners: Sequence[int],
+    max_batch_size: int | None,
+    network: Network,
+    workers: int | None,
+    tell_price: Callable[[float | None], None] | None,
+    progress: Progress,
+) -> Pilot:
+    """Run the pilot of a training command: all its runs, whose logs tell the seconds of an update."""
+    cost = estimate(workload, recorded(workload.sweep, name=workload.name, store=store))
+    price = None if cost.unknown else cost.missing_cpu_seconds
+    if tell_price is not None:
+        tell_price(price)
+    records = complete(workload.sweep, name=workload.name, store=store, workers=workers, progress=progress)
+    timings = timings_of_runs(records)
+    check(len(timings) > 0, name="seconds", value=None, allowed=TIMES)
+    return Pilot(
+        price=price,
+        cost=total_cost(records),
+        records=records,
+        timing=TimingRecord(workload=workload.name, timings=tuple(timings), provenance=records[-1].provenance),
+        recommendations=[
+            from_measurements.recommend(
+                workload.fit_observations(records),
+                workload.relevant(timings),
+                learners=count,
+                max_batch_size=max_batch_size,
+                network=network,
+            )
+            for count in learners
+        ],
     )
 
 

@@ -10,7 +10,6 @@ from batchtime.fit.update_time import fit_update_time
 from batchtime.plan.design import pilot
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import RunRecord, total_cost
-from batchtime.train.timing import time_updates
 
 EVALUATION_SHARE = 0.1
 """Share of the CPU time that evaluation takes where no run is recorded yet: as much as the protocol allows."""
@@ -40,12 +39,18 @@ class Estimate:
         """What stands before the price in a sentence: "at most ", or nothing."""
         return "at most " if self.at_most else ""
 
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing bounds the price: no run of a command is recorded, and it has no time-out."""
+        return math.isinf(self.cpu_seconds)
+
 
 def estimate(chosen: Experiment, recorded: Sequence[RunRecord]) -> Estimate:
     """Return what a sweep is expected to cost, after timing some updates for a few seconds.
 
     Updates at a batch size are the mean of its recorded runs, or else what the law of the recorded ones says, or else
-    the budget. Seconds per update are timed at the least, a middle and the greatest batch size.
+    the budget. Seconds per update are timed at the least, a middle and the greatest batch size. A run of a command
+    costs what recorded ones of its batch size cost, or else the mean of these, or else its time-out.
 
     Args:
         chosen: The sweep.
@@ -54,6 +59,10 @@ def estimate(chosen: Experiment, recorded: Sequence[RunRecord]) -> Estimate:
     Raises:
         DatasetError: If its data set cannot be had.
     """
+    if chosen.workload.command is not None:
+        return _of_command(chosen, recorded)
+    from batchtime.train.timing import time_updates
+
     sizes = sorted(chosen.sweep.batch_sizes)
     timed = sorted({sizes[0], sizes[len(sizes) // 2], max(sizes[-1], 2 * sizes[0])})
     timings = time_updates(chosen.sweep.setting, batch_sizes=timed, blocks=_BLOCKS, seconds=_SECONDS).timings
@@ -74,6 +83,27 @@ def estimate(chosen: Experiment, recorded: Sequence[RunRecord]) -> Estimate:
         cpu_seconds=sum(costs.values()),
         missing_cpu_seconds=sum(cost for spec, cost in costs.items() if spec not in done),
         at_most=not set(sizes) <= set(updates),
+    )
+
+
+def _of_command(chosen: Experiment, recorded: Sequence[RunRecord]) -> Estimate:
+    command = chosen.workload.command
+    costs: dict[int, list[float]] = {}
+    for record in recorded:
+        costs.setdefault(record.batch_size, []).append(record.cost.cpu_seconds)
+    known = {size: sum(some) / len(some) for size, some in costs.items()}
+    otherwise = math.inf if command is None or command.time_out is None else command.time_out
+    if known:
+        otherwise = sum(known.values()) / len(known)
+    runs = chosen.sweep.runs()
+    done = {record.spec for record in recorded}
+    missing = [known.get(spec.batch_size, otherwise) for spec in runs if spec not in done]
+    return Estimate(
+        n_runs=len(runs),
+        n_missing=len(missing),
+        cpu_seconds=sum(known.get(spec.batch_size, otherwise) for spec in runs),
+        missing_cpu_seconds=sum(missing),
+        at_most=not known,
     )
 
 

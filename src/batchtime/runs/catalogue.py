@@ -23,9 +23,10 @@ def experiment(name: str) -> Experiment:
     """
     if name not in EXPERIMENTS:
         near = ", ".join(difflib.get_close_matches(name, EXPERIMENTS, n=3))
+        refused = ", and here no function of one's own" if ":" in name else ""
         raise ParameterError(
             f"workload = {name!r} is not allowed; allowed: a name that `batchtime workloads` lists"
-            f"{f' ({near}?)' if near else ''}, module:function of your own, or, to fit, a table that exists"
+            f"{f' ({near}?)' if near else ''}{refused}"
         )
     return EXPERIMENTS[name]
 

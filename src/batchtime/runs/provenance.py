@@ -1,5 +1,6 @@
 """Say where a result comes from: commit, versions, machine, date."""
 
+import contextlib
 import functools
 import platform
 import subprocess
@@ -45,8 +46,12 @@ def provenance(
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what a run's result depends on."""
-    return {name: metadata.version(name) for name in ("batchtime", "torch", "numpy")}
+    """Return the versions of what a run's result depends on, as far as it is installed."""
+    found = {}
+    for name in ("batchtime", "torch", "numpy"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 @functools.cache

@@ -244,3 +244,27 @@ def timings(name: str) -> pd.DataFrame:
     frame["device"] = frame["device"] + limit.fillna("") + nodes.fillna("")
     columns = ["batch_size", "seconds", "joules", "learners", "device"]
     return frame[columns].dropna(axis="columns", how="all").reset_index(drop=True)
+
+
+def timings_of_one_device(name: str) -> tuple[pd.DataFrame, str]:
+    """Return the timings of a series on one device with one number of learners, and a sentence that says which.
+
+    That of the most batch sizes; of several the fewest learners, and of these the last by name: the highest power.
+
+    Raises:
+        ParameterError: If no series has that name, or its source has no seconds.
+
+    Example:
+        >>> timings_of_one_device("zeus-cifar100-0.5")[1]
+        'Seconds are those of V100 at 250 W, one of 7 devices; for another one give its own table of timings.'
+    """
+    groups = {
+        (len(some), -int(str(learners)), str(device)): some
+        for (device, learners), some in timings(name).groupby(["device", "learners"])
+    }
+    _sizes, negative, device = max(groups)
+    shared = "" if negative == -1 else f" with {-negative} learners"
+    return groups[max(groups)].reset_index(drop=True), (
+        f"Seconds are those of {device}{shared}, one of {len(groups)} devices; for another one give its own "
+        "table of timings."
+    )

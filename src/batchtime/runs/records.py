@@ -40,17 +40,17 @@ class Evaluations:
     def outcome(self, target: Target) -> "Outcome":
         """Return the updates at which `target` was reached, as the interval between two evaluations.
 
-        Reached means: at or below the target at this and the following `hold - 1` evaluations.
+        Reached means: the target is met at this and the following `hold - 1` evaluations.
         """
         values = self.metrics[target.metric]
         held = 0
         for position, value in enumerate(values):
-            held = held + 1 if value is not None and value <= target.value else 0
+            held = held + 1 if target.is_met(value) else 0
             if held == target.hold:
                 first = position - target.hold + 1
                 lower = self.updates[first - 1] if first > 0 else 0
                 return Outcome(status="reached", lower=lower, upper=self.updates[first])
-        # `held` evaluations at the end are at or below: what is known is only that the ones before them were not.
+        # `held` evaluations at the end meet it: what is known is only that the ones before them did not.
         above = len(values) - held
         last = self.updates[above - 1] if above > 0 else 0
         diverged = bool(values) and values[-1] is None
@@ -123,6 +123,7 @@ class RunRecord:
     """One finished run: its spec (setting, batch size, seed), what came of it, what it cost, where it comes from.
 
     `reports` are numbers taken once, of the model that reached the target (a translation's BLEU score).
+    `block_seconds` are mean wall seconds of an update in blocks, where the log of a command tells them.
     """
 
     setting: Setting
@@ -133,11 +134,21 @@ class RunRecord:
     cost: Cost
     provenance: Provenance
     reports: Mapping[str, float] = field(default_factory=dict)
+    block_seconds: tuple[float, ...] = ()
 
     @property
     def spec(self) -> RunSpec:
         """The run that was asked for: equal specs are the same run."""
         return RunSpec(setting=self.setting, batch_size=self.batch_size, seed=self.seed)
+
+    @property
+    def ending(self) -> Literal["reached", "censored", "diverged"]:
+        """How the run ended: `outcome.status`, but "diverged" also where another metric stopped being finite.
+
+        An error stays finite when the loss does not, so that the outcome alone calls such a run "censored".
+        """
+        lost = any(values[-1] is None for values in self.evaluations.metrics.values() if values)
+        return "diverged" if lost and self.outcome.upper is None else self.outcome.status
 
     def at(self, target: Target) -> "RunRecord":
         """Return the same run read at another target, from its kept evaluations.
@@ -237,7 +248,8 @@ class TimedRun:
         lower_seconds: Wall seconds of the first `outcome.lower` updates.
         upper_seconds: Wall seconds of the first `outcome.upper` updates; None where the target was not reached.
         wall_over_cpu: Wall over CPU seconds of all updates: 1 on a quiet machine.
-        provenance: Where this comes from.
+        provenance: Where this comes from; its threads and device are part of what was timed.
+        learners: Processes that shared each batch.
     """
 
     setting: Setting
@@ -248,11 +260,29 @@ class TimedRun:
     upper_seconds: float | None
     wall_over_cpu: float
     provenance: Provenance
+    learners: int = 1
 
     @property
     def spec(self) -> RunSpec:
         """The run that was timed."""
         return RunSpec(setting=self.setting, batch_size=self.batch_size, seed=self.seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SleepingWork:
+    """A stated sleep in place of the work of an update.
+
+    Args:
+        fixed_seconds: Of each update.
+        seconds_per_example: Of each example of a learner's share.
+    """
+
+    fixed_seconds: float
+    seconds_per_example: float
+
+    def seconds(self, examples: float) -> float:
+        """Return how long a learner sleeps for its share of a batch."""
+        return self.fixed_seconds + self.seconds_per_example * examples
 
 
 CommunicationMode = Literal["compute", "in turn", "overlapped"]
@@ -270,6 +300,8 @@ class LearnersRecord:
         timings: By way of communication, updates at some total batch sizes; of the learners' durations the longest.
         all_reduce: All-reduces of several payloads; none for one learner.
         provenance: Where this comes from.
+        sleeping: What stood in for the work of an update; None where a model was trained.
+        bytes_per_second: That each learner could send, where the network was limited.
     """
 
     workload: str
@@ -278,6 +310,8 @@ class LearnersRecord:
     timings: Mapping[CommunicationMode, tuple[UpdateTiming, ...]]
     all_reduce: tuple[AllReduceTiming, ...]
     provenance: Provenance
+    sleeping: SleepingWork | None = None
+    bytes_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +343,29 @@ class NoiseRecord:
     gradient_square: tuple[float, ...]
     groups: tuple[tuple[tuple[float, float], ...], ...]
     metric: tuple[float | None, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceRecord:
+    """What was advised for published series, in columns: one entry for each series, device and number of learners.
+
+    Args:
+        series: Names of the series.
+        device: That their updates were timed on.
+        learners: That shared each batch.
+        batch_size: Advised; None where advice was refused.
+        regret: How much longer than the best it may take, as a fraction (95 %); None where no law could be drawn.
+        reasons: Why it was refused; empty where it was not.
+        provenance: Where this comes from.
+    """
+
+    series: tuple[str, ...]
+    device: tuple[str, ...]
+    learners: tuple[int, ...]
+    batch_size: tuple[int | None, ...]
+    regret: tuple[float | None, ...]
+    reasons: tuple[str, ...]
     provenance: Provenance
 
 
@@ -399,3 +456,15 @@ def unwatched(done: int, total: int) -> None:
 def total_cost(records: Sequence[RunRecord]) -> Cost:
     """Return what one or more runs cost together."""
     return reduce(add, (record.cost for record in records))
+
+
+def timings_of_runs(records: Sequence[RunRecord]) -> list[UpdateTiming]:
+    """Return the durations of updates that runs of a command tell themselves, by batch size."""
+    blocks: dict[int, tuple[float, ...]] = {}
+    for record in records:
+        if record.block_seconds:
+            blocks[record.batch_size] = (*blocks.get(record.batch_size, ()), *record.block_seconds)
+    return [
+        UpdateTiming(batch_size=size, wall_seconds=seconds, cpu_seconds=seconds)
+        for size, seconds in sorted(blocks.items())
+    ]

@@ -1,6 +1,8 @@
 """What a run is, completely: workload, target, step size, budget, batch size and seed."""
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -8,7 +10,7 @@ from batchtime.errors import check
 from batchtime.laws.learning_rate import LearningRate
 
 Metric = str
-"""Name of a mean over validation examples that falls as the model gets better, such as "error" or "loss"."""
+"""Name of a mean over validation examples, such as "error" or "loss"."""
 
 PROTOCOL_VERSION = 1
 """Part of every `RunSpec`: raise it with any code change that changes what a run records."""
@@ -26,26 +28,61 @@ class Target:
 
     Args:
         metric: "error" (fraction of validation examples, 0 to 1), "loss" (nats, mean over validation examples), or
-            another name that a workload of one's own gives; less is better.
+            another name that a workload of one's own gives.
         value: Threshold, in the metric's unit.
         hold: Number of successive evaluations that must be at or below the threshold.
+        rises: Whether more is better, as of an accuracy: the metric must be at or above the threshold.
+
+    Example:
+        >>> Target(metric="accuracy", value=0.9, rises=True).is_met(0.92)
+        True
     """
 
     metric: Metric
     value: float
     hold: int = 1
+    rises: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse thresholds in a wrong unit."""
-        check(
-            self.metric.isidentifier(), name="metric", value=self.metric, allowed="error, loss, or a name of one's own"
-        )
+        """Refuse thresholds in a wrong unit, and a metric that goes the other way."""
+        a_name = re.fullmatch(r"\w+([ ./@:-]+\w+)*", self.metric) is not None
+        check(a_name, name="metric", value=self.metric, allowed="error, loss, or a name of one's own")
         if self.metric == "error":
             allowed = "an error is a fraction of examples, more than 0 and less than 1"
             check(0 < self.value < 1, name="target", value=self.value, allowed=allowed)
-        allowed = "a loss is in nats, finite and more than 0" if self.metric == "loss" else "finite and more than 0"
-        check(0 < self.value < math.inf, name="target", value=self.value, allowed=allowed)
+        if self.metric == "loss":
+            allowed = "a loss is in nats, finite and more than 0"
+            check(0 < self.value < math.inf, name="target", value=self.value, allowed=allowed)
+        check(math.isfinite(self.value), name="target", value=self.value, allowed="a finite number")
         check(self.hold >= 1, name="hold", value=self.hold, allowed="a whole number of evaluations, at least 1")
+        parts = set(self.metric.lower().split("_"))
+        allowed = f"False for {self.metric}, which falls as a model gets better"
+        check(not (self.rises and parts & {"error", "loss"}), name="rises", value=self.rises, allowed=allowed)
+        allowed = f"True for {self.metric}, which rises as a model gets better"
+        check(self.rises or not parts & _RISING, name="rises", value=self.rises, allowed=allowed)
+
+    def is_met(self, value: float | None) -> bool:
+        """Return whether one evaluation meets the threshold; None, which is not finite, does not."""
+        return value is not None and (value >= self.value if self.rises else value <= self.value)
+
+    def is_held(self, values: Sequence[float | None]) -> bool:
+        """Return whether the last `hold` evaluations meet the threshold."""
+        return len(values) >= self.hold and all(map(self.is_met, values[-self.hold :]))
+
+    def is_near(self, value: float, *, first: float | None, factor: float) -> bool:
+        """Return whether a run that started at `first` is so near to its target that every point is evaluated.
+
+        A metric that falls to more than 0 is near within `factor` times the target. For others there is no such ratio:
+        they are near when at most (factor - 1) / factor of the way from the first evaluation to the target is left.
+        """
+        if not self.rises and self.value > 0:
+            return value <= factor * self.value
+        left = self.value - value if self.rises else value - self.value
+        way = abs(self.value - (value if first is None else first))
+        return left <= way * (factor - 1) / factor
+
+
+_RISING = {"accuracy", "acc", "auc", "auroc", "bleu", "f1", "precision", "r2", "recall", "reward"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,19 +92,41 @@ class Source:
     Args:
         function: Where it is imported from, "module:function".
         version: What its author calls it, or "sha256:" and the checksum of the module's source.
-        examples_sha256: Checksum of all examples.
+        examples_sha256: Checksum of all examples; of a loader's, of the validation examples alone.
+        replayable: Whether a run comes out the same again, bit for bit, on one class of machine; not where a loader
+            has worker processes.
     """
 
     function: str
     version: str
     examples_sha256: str
+    replayable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program of one's own that trains one run and writes a log of it.
+
+    Args:
+        words: Of its command line, with {batch_size}, {learning_rate}, {seed}, {out} and {updates} where these go.
+        line: Regular expressions by which plain text is read, as `read_logs` takes them: standard output, or what lies
+            in {out}.
+        examples: Training examples of an epoch, where the log counts epochs.
+        time_out: Seconds after which a run is stopped; it counts as far as it came.
+    """
+
+    words: tuple[str, ...]
+    line: tuple[str, ...] = ()
+    examples: int | None = None
+    time_out: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """What is trained: a data set and a model, by the names that `workloads` knows, to a target.
 
-    `source` is where a workload of one's own comes from; None for those of the package.
+    `source` is where a workload of one's own comes from; None for those of the package. `command` is what trains it,
+    where that is a program and not this package.
     """
 
     name: str
@@ -75,6 +134,7 @@ class Workload:
     model: str
     target: Target
     source: Source | None = None
+    command: Command | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +142,18 @@ class Optimizer:
     """How a gradient becomes a step.
 
     Args:
-        name: "sgd", or "adam" (Kingma and Ba 2015, with their decay rates 0.9 and 0.999).
+        name: "sgd", "adam" (Kingma and Ba 2015, with their decay rates 0.9 and 0.999), or "task": the one that a
+            workload of one's own makes.
         momentum: Fraction of the last step that the next one keeps, "sgd" only (heavy ball); 0 for plain SGD.
     """
 
-    name: Literal["sgd", "adam"] = "sgd"
+    name: Literal["sgd", "adam", "task"] = "sgd"
     momentum: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse optimizers that do not exist."""
-        check(self.name in ("sgd", "adam"), name="optimizer", value=self.name, allowed="sgd, adam")
-        allowed = "at least 0 and less than 1; 0 for adam, which has its own"
+        check(self.name in ("sgd", "adam", "task"), name="optimizer", value=self.name, allowed="sgd, adam, task")
+        allowed = "at least 0 and less than 1; 0 for adam or a task's, which have their own"
         valid = 0 <= self.momentum < 1 and (self.name == "sgd" or self.momentum == 0)
         check(valid, name="momentum", value=self.momentum, allowed=allowed)
 
@@ -109,8 +170,8 @@ class EvaluationGrid:
     """When a run is evaluated: a geometric grid in updates, the same for every batch size.
 
     Far from the target only every `stride`-th point is evaluated; from the first evaluation within `near` times the
-    target on, every point is. The rule looks at nothing but the evaluations so far, so the interval that a run
-    reports stays honest: it is wider where the metric fell from far to below the target between two coarse points.
+    target on (`Target.is_near`), every point is. The rule looks at nothing but the evaluations so far, so the interval
+    that a run reports stays honest: it is wider where the metric went from far to its target between two coarse points.
 
     Args:
         ratio: Quotient of successive points, more than 1.

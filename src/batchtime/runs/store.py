@@ -9,7 +9,7 @@ import hashlib
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from batchtime.errors import BatchtimeError, StoreError
 from batchtime.runs.locking import lock
 from batchtime.runs.provenance import CHECKOUT
 from batchtime.runs.records import (
+    AdviceRecord,
     ConstantsRecord,
     LearnersRecord,
     NoiseRecord,
@@ -30,7 +31,9 @@ from batchtime.runs.records import (
 )
 from batchtime.runs.spec import Device, Optimizer, Setting
 
-Record = RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord
+Record = (
+    RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord | AdviceRecord
+)
 _K = TypeVar("_K", bound=Record)
 _MARK = b',"crc32":"'
 
@@ -84,34 +87,53 @@ class Store:
     recording: bool = False
 
     def runs_file(self, name: str) -> Path:
-        """Return the file that runs of this sweep are written to."""
-        return self._target() / "runs" / f"{name}.jsonl"
+        """Return the file that runs of this sweep are written to; of "module:function" it is module.function.jsonl."""
+        return self._target() / "runs" / _file(name)
 
     def timings_file(self, name: str) -> Path:
         """Return the file that timings of this workload are written to."""
-        return self._target() / "timings" / f"{name}.jsonl"
+        return self._target() / "timings" / _file(name)
 
     def studies_file(self, name: str) -> Path:
         """Return the file that a simulation study is written to."""
-        return self._target() / "studies" / f"{name}.jsonl"
+        return self._target() / "studies" / _file(name)
 
     def constants_file(self, name: str) -> Path:
         """Return the file that the constants of this workload are written to."""
-        return self._target() / "constants" / f"{name}.jsonl"
+        return self._target() / "constants" / _file(name)
 
     def timed_runs_file(self, name: str) -> Path:
         """Return the file that timed runs of this sweep's setting are written to."""
-        return self._target() / "timed_runs" / f"{name}.jsonl"
+        return self._target() / "timed_runs" / _file(name)
 
     def learners_file(self, name: str) -> Path:
         """Return the file that timings of several learners are written to."""
-        return self._target() / "learners" / f"{name}.jsonl"
+        return self._target() / "learners" / _file(name)
 
     def noise_file(self, name: str) -> Path:
         """Return the file that the gradient noise of this workload is written to."""
-        return self._target() / "noise" / f"{name}.jsonl"
+        return self._target() / "noise" / _file(name)
 
-    def timed_runs(self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu") -> list[TimedRun]:
+    def commands_folder(self, name: str) -> Path:
+        """Return the folder in which each run of a training command has a folder of its own."""
+        return self._sources()[1].absolute() / "commands" / name
+
+    def advice_file(self, name: str) -> Path:
+        """Return the file that advice for published series is written to."""
+        return self._target() / "advice" / f"{name}.jsonl"
+
+    def advice(self, name: str) -> list[AdviceRecord]:
+        """Return the advice for published series, in the order in which it was recorded; while `recording`, that alone.
+
+        Raises:
+            StoreError: If a line is damaged.
+        """
+        tops = self._sources()[:1] if self.recording else self._sources()
+        return [r for top in tops for r in _read(top / "advice" / f"{name}.jsonl", AdviceRecord)]
+
+    def timed_runs(
+        self, name: str, *, own: bool = False, threads: int = 1, device: Device = "cpu", learners: int = 1
+    ) -> list[TimedRun]:
         """Return the timed runs of a sweep's setting: the published ones, or this machine's `own`.
 
         Args:
@@ -119,12 +141,14 @@ class Store:
             own: Whether this machine's own runs are meant, instead of the published ones.
             threads: That did the updates.
             device: That did them.
+            learners: That shared each batch.
 
         Raises:
             StoreError: If a line is damaged.
         """
         found = self._measured("timed_runs", name, TimedRun, own=own)
-        return [run for run in found if run.provenance.made_by(threads=threads, device=device)]
+        here = [run for run in found if run.provenance.made_by(threads=threads, device=device)]
+        return [run for run in here if run.learners == learners]
 
     def learners(self, name: str, *, own: bool = False) -> list[LearnersRecord]:
         """Return the timings of several learners: the published ones, or this machine's `own`.
@@ -141,12 +165,12 @@ class Store:
             StoreError: If a line is damaged.
         """
         tops = self._sources()[:1] if self.recording else self._sources()
-        return [r for top in tops for r in _read(top / "noise" / f"{name}.jsonl", NoiseRecord)]
+        return [r for top in tops for r in _read(top / "noise" / _file(name), NoiseRecord)]
 
     def _measured(self, kind: str, name: str, record: type[_K], *, own: bool) -> list[_K]:
         """Return records of durations; those of two machines are never put together."""
         published, cached = self._sources()
-        return _read((cached if own else published) / kind / f"{name}.jsonl", record)
+        return _read((cached if own else published) / kind / _file(name), record)
 
     def studies(self, name: str) -> list[StudyRecord]:
         """Return what is recorded of a simulation study, published first; while `recording`, that alone.
@@ -155,7 +179,7 @@ class Store:
             StoreError: If a line is damaged.
         """
         tops = self._sources()[:1] if self.recording else self._sources()
-        return [r for top in tops for r in _read(top / "studies" / f"{name}.jsonl", StudyRecord)]
+        return [r for top in tops for r in _read(top / "studies" / _file(name), StudyRecord)]
 
     def runs(self, name: str) -> list[RunRecord]:
         """Return the recorded runs of a sweep, published ones first; while `recording`, these alone.
@@ -164,7 +188,7 @@ class Store:
             StoreError: If a line is damaged.
         """
         tops = self._sources()[:1] if self.recording else self._sources()
-        return [r for top in tops for r in _read(top / "runs" / f"{name}.jsonl", RunRecord)]
+        return [r for top in tops for r in _read(top / "runs" / _file(name), RunRecord)]
 
     def sources(self, kind: str, *names: str, own: bool | None = None) -> tuple[Source, ...]:
         """Return the files that hold records of a kind under these names, as they are now, published ones first.
@@ -188,9 +212,30 @@ class Store:
             for name in dict.fromkeys(names)
             for top, live in tops
             if own in (None, live)
-            for path in [top / kind / f"{name}.jsonl"]
+            for path in [top / kind / _file(name)]
             if path.exists()
         )
+
+    def remember(self, name: str, flags: Mapping[str, object]) -> None:
+        """Keep with what flags a sweep of one's own was started last, beside this machine's own runs.
+
+        Raises:
+            StoreError: If they cannot be written.
+        """
+        path = self._sources()[1] / "flags" / _file(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(msgspec.json.encode(flags))
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror}; name another data folder") from error
+
+    def remembered(self, name: str) -> dict[str, str | int]:
+        """Return the flags that were kept; none where there are none, or where the file is no longer whole."""
+        path = self._sources()[1] / "flags" / _file(name)
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, str | int])
+        except (OSError, msgspec.DecodeError):
+            return {}
 
     def published(self) -> list[str]:
         """Return the names of the sweeps with published runs."""
@@ -210,7 +255,7 @@ class Store:
         made = [one for one in found if one.provenance.made_by(threads=1, device="cpu")]
         plain = [one for one in made if one.optimizer == Optimizer()]
         if not plain:
-            path = self._sources()[own] / "timings" / f"{name}.jsonl"
+            path = self._sources()[own] / "timings" / _file(name)
             raise StoreError(f"{path} holds no timings of {name}; measure them first with `batchtime time`")
         return plain[-1]
 
@@ -231,7 +276,7 @@ class Store:
         mismatches = [one.mismatch(setting, threads=threads, device=device) for one in found]
         fitting = [one for one, mismatch in zip(found, mismatches, strict=True) if mismatch is None]
         if not fitting:
-            path = self._sources()[own] / "timings" / f"{name}.jsonl"
+            path = self._sources()[own] / "timings" / _file(name)
             other = f" (the latest there are of {mismatches[-1]})" if mismatches else ""
             raise StoreError(f"{path} holds no timings of {name} as it is{other}; measure them with `batchtime time`")
         return fitting[-1]
@@ -243,9 +288,9 @@ class Store:
             StoreError: If none are recorded, or a line is damaged.
         """
         for top in self._sources():
-            if found := _read(top / "constants" / f"{name}.jsonl", ConstantsRecord):
+            if found := _read(top / "constants" / _file(name), ConstantsRecord):
                 return found[-1]
-        path = self._sources()[0] / "constants" / f"{name}.jsonl"
+        path = self._sources()[0] / "constants" / _file(name)
         raise StoreError(f"{path} holds no constants of {name}; compute them first: batchtime constants {name}")
 
     def _sources(self) -> tuple[Path, Path]:
@@ -256,6 +301,11 @@ class Store:
 
     def _target(self) -> Path:
         return self._sources()[0 if self.recording else 1]
+
+
+def _file(name: str) -> str:
+    """Return what the file of a sweep or a workload is called: not every system takes a colon."""
+    return f"{name.replace(':', '.')}.jsonl"
 
 
 class Writer:

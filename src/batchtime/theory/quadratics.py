@@ -19,7 +19,9 @@ _MOST_UPDATES = 1e12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quadratics:
-    """All quadratics with curvatures from mu to L, a gap of at most Delta_0 at the start and noise up to sigma^2.
+    """All quadratics with curvatures from mu to L, a gap of at most Delta_0 at the start and one noise up to sigma^2.
+
+    The noise is the same at every point; one that turns on the way can do more.
 
     The bound holds for all of them and is reached by one of them: what is certified is exactly what the worst of them
     needs. Step sizes up to 2 / (L + mu); `Constants.distance` is not used.

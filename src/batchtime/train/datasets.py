@@ -1,10 +1,11 @@
 """Data sets by name: from files, downloaded where they are missing, to tensors."""
 
 import contextlib
+import hashlib
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,77 @@ from batchtime.theory.problems import ANISOTROPIC_QUADRATIC, LEAST_SQUARES, NOIS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
-    """Inputs and targets that belong together, the first dimension counts examples."""
+    """Inputs and targets that belong together, the first dimension counts examples.
 
-    inputs: Tensor
-    targets: Tensor
+    Each is a tensor, or a tuple or a mapping of tensors where a model takes several.
+
+    Example:
+        >>> both = Examples(inputs={"left": torch.zeros(6, 3), "right": torch.ones(6, 2)}, targets=torch.zeros(6))
+        >>> len(both), [len(part) for part in both.split(4)]
+        (6, [4, 2])
+    """
+
+    inputs: Any
+    targets: Any
+
+    def __len__(self) -> int:
+        """Return how many examples there are."""
+        return len(_leaves(self.targets)[0])
+
+    @property
+    def device(self) -> torch.device:
+        """Where they lie."""
+        found: torch.device = _leaves(self.targets)[0].device
+        return found
+
+    def take(self, indices: Tensor) -> tuple[Any, Any]:
+        """Return the inputs and targets of some examples, (n,)."""
+        if isinstance(self.inputs, Tensor) and isinstance(self.targets, Tensor):
+            return self.inputs.index_select(0, indices), self.targets.index_select(0, indices)
+        taken = each(lambda part: part.index_select(0, indices), self)
+        return taken.inputs, taken.targets
+
+    def split(self, most: int) -> "Iterator[Examples]":
+        """Yield them in order, at most so many at once: what a step that accumulates gradients goes through."""
+        for first in range(0, len(self), most):
+            yield self.part(first, first + most)
+
+    def part(self, first: int, end: int) -> "Examples":
+        """Return those from `first` to before `end`."""
+        part: Examples = each(lambda tensor: tensor[first:end], self)
+        return part
+
+
+def each(change: Callable[[Tensor], Tensor], parts: Any) -> Any:
+    """Return examples, or a tensor or a tuple or mapping of tensors, with each tensor changed."""
+    if isinstance(parts, Examples):
+        return Examples(inputs=each(change, parts.inputs), targets=each(change, parts.targets))
+    if isinstance(parts, Mapping):
+        return {name: each(change, part) for name, part in parts.items()}
+    return tuple(each(change, part) for part in parts) if isinstance(parts, tuple) else change(parts)
+
+
+def _leaves(parts: Any) -> list[Tensor]:
+    """Return the tensors of inputs or targets, in order."""
+    if isinstance(parts, Mapping | tuple):
+        inner = parts.values() if isinstance(parts, Mapping) else parts
+        return [leaf for part in inner for leaf in _leaves(part)]
+    return [parts]
+
+
+def checksum(*parts: Examples) -> str:
+    """Return the SHA-256 of all tensors of some examples, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for examples in parts:
+        for leaf in (*_leaves(examples.inputs), *_leaves(examples.targets)):
+            digest.update(leaf.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def lengths(examples: Examples) -> tuple[set[int], set[int]]:
+    """Return of how many examples the tensors of inputs and of targets are: one number each, if all is well."""
+    inputs, targets = ({len(leaf) for leaf in _leaves(side)} for side in (examples.inputs, examples.targets))
+    return inputs, targets
 
 
 Split = tuple[Examples, Examples]
@@ -36,7 +104,7 @@ def examples_of(dataset: Dataset[Any]) -> Examples:
 
     Args:
         dataset: Has a length, and gives a pair of input and target for each index; both are tensors of one shape,
-            arrays or numbers.
+            arrays or numbers, or tuples of tensors or mappings where a model takes several.
 
     Raises:
         DatasetError: If it is empty, gives something else, or gives another example when it is asked again.
@@ -46,18 +114,40 @@ def examples_of(dataset: Dataset[Any]) -> Examples:
     if count == 0:
         raise DatasetError(f"the data set {name} has no example")
     try:
-        once, again = (torch.as_tensor(dataset[0][0]) for _ in range(2))
-        if not torch.equal(once, again):
-            remedy = "a run would see one draw for ever: leave random changes of the examples out"
+        once, again = (_leaves(_pair(dataset[0])) for _ in range(2))
+        if not all(map(torch.equal, once, again)):
+            remedy = "a run would see one draw for ever: leave random changes of the examples out, or give a loader"
             raise DatasetError(f"the data set {name} gives another example 0 when it is asked again; {remedy}")
-        pairs = [dataset[index] for index in range(count)]
-        inputs, targets = (torch.stack([torch.as_tensor(pair[side]) for pair in pairs]) for side in (0, 1))
+        pairs = [_pair(dataset[index]) for index in range(count)]
+        inputs, targets = (_stacked([pair[side] for pair in pairs]) for side in (0, 1))
     except (TypeError, ValueError, IndexError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise DatasetError(
             f"the data set {name} does not give pairs of tensors of one shape ({reason}); let its transform do that"
         ) from error
     return Examples(inputs=inputs, targets=targets)
+
+
+def _pair(example: Any) -> tuple[Any, Any]:
+    """Return an example's input and target as tensors."""
+    return _tensors(example[0]), _tensors(example[1])
+
+
+def _tensors(part: Any) -> Any:
+    """Return one side of an example, or a part of it, as tensors."""
+    if isinstance(part, Mapping):
+        return {name: _tensors(inner) for name, inner in part.items()}
+    several = isinstance(part, tuple) and not all(isinstance(inner, int | float) for inner in part)
+    return tuple(_tensors(inner) for inner in part) if several else torch.as_tensor(part)
+
+
+def _stacked(parts: Sequence[Any]) -> Any:
+    """Return one side of all examples, each of its tensors stacked."""
+    if isinstance(parts[0], Mapping):
+        return {name: _stacked([part[name] for part in parts]) for name in parts[0]}
+    if isinstance(parts[0], tuple):
+        return tuple(_stacked(list(inner)) for inner in zip(*parts, strict=True))
+    return torch.stack(list(parts))
 
 
 def split(inputs: Tensor, targets: Tensor, *, validation: int) -> Split:

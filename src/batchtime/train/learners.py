@@ -24,14 +24,17 @@ from batchtime.runs.provenance import provenance
 from batchtime.runs.records import CommunicationMode, LearnersRecord, RunRecord
 from batchtime.runs.spec import RunSpec, Workload
 from batchtime.train.loop import Trainer, begin, train_to_target
+from batchtime.train.task import Task
 from batchtime.train.timing import BLOCKS, DISCARDED, SECONDS, Blocks, plan_blocks, turns
-from batchtime.train.workloads import Task, build
+from batchtime.train.workloads import build
 
 _R = TypeVar("_R")
 PAYLOADS = tuple(4**k for k in range(1, 13))
 """Bytes of the all-reduces that are timed: 4 to 16.8 million."""
 BUCKET_MEGABYTES = 0.1
 """What is exchanged at once during the backward pass: small, so that a small model has several buckets."""
+BUCKETS = 4
+"""Into which a gradient is cut where the work is a sleep."""
 
 
 class GradientTeam:
@@ -57,13 +60,16 @@ class _AloneTeam(GradientTeam):
         return list(gradients)
 
 
-def run_together(work: Callable[..., _R], *arguments: object, learners: int) -> list[_R]:
+def run_together(
+    work: Callable[..., _R], *arguments: object, learners: int, namespaces: Sequence[str] = ()
+) -> list[_R]:
     """Call a function in several processes on this machine that can talk to each other by torch.distributed.
 
     Args:
         work: A function of a module; what it returns must be picklable.
         arguments: What it is called with, the same in every process.
         learners: Number of processes, one thread each; they talk by gloo over the loopback interface.
+        namespaces: Network namespaces that the processes enter, one each; none to stay on the loopback interface.
 
     Returns:
         What each process returned, by rank.
@@ -77,7 +83,11 @@ def run_together(work: Callable[..., _R], *arguments: object, learners: int) -> 
     with tempfile.TemporaryDirectory() as folder:
         pipes = [context.Pipe(duplex=False) for _ in range(learners)]
         processes = [
-            context.Process(target=_learner, args=((rank, learners, folder), sender, work, arguments), daemon=True)
+            context.Process(
+                target=_learner,
+                args=((rank, learners, folder), sender, work, arguments, *namespaces[rank : rank + 1]),
+                daemon=True,
+            )
             for rank, (_, sender) in enumerate(pipes)
         ]
         try:
@@ -110,13 +120,21 @@ def _received(receivers: Sequence[Connection]) -> list[Any]:
 
 
 def _learner(
-    place: tuple[int, int, str], sender: Connection, work: Callable[..., object], arguments: Sequence[object]
+    place: tuple[int, int, str],
+    sender: Connection,
+    work: Callable[..., object],
+    arguments: Sequence[object],
+    namespace: str | None = None,
 ) -> None:
     """Be one learner: its rank, how many there are, and the folder where they meet."""
     rank, learners, folder = place
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
     try:
+        if namespace is not None:
+            from batchtime.train.limited import enter
+
+            enter(namespace)
         dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=learners)
         found, reason = work(*arguments), None
         dist.barrier()  # nobody leaves while others still talk
@@ -137,7 +155,7 @@ def train_together(specs: Sequence[RunSpec], *, learners: int) -> list[RunRecord
         ParameterError: If the learners do not divide a batch size.
         LearnersError: If a process stopped.
     """
-    _check_shares([spec.batch_size for spec in specs], learners)
+    check_shares([spec.batch_size for spec in specs], learners)
     return run_together(_train, tuple(specs), learners=learners)[0]
 
 
@@ -148,11 +166,16 @@ def parameters_after(spec: RunSpec, *, updates: int, learners: int) -> list[Arra
         ParameterError: If the learners do not divide the batch size.
         LearnersError: If a process stopped.
     """
-    _check_shares([spec.batch_size], learners)
+    check_shares([spec.batch_size], learners)
     return run_together(_parameters, spec, updates, learners=learners)
 
 
-def _check_shares(batch_sizes: Sequence[int], learners: int) -> None:
+def check_shares(batch_sizes: Sequence[int], learners: int) -> None:
+    """Refuse batch sizes that learners cannot share evenly.
+
+    Raises:
+        ParameterError: If they do not divide one of them.
+    """
     allowed = f"multiples of the {learners} learners, for each takes the same share"
     check(
         all(size % learners == 0 for size in batch_sizes), name="batch_sizes", value=list(batch_sizes), allowed=allowed
@@ -191,7 +214,7 @@ def time_learners(
         ParameterError: If the learners do not divide a batch size, or the blocks or the budget are not allowed.
         LearnersError: If a process stopped.
     """
-    _check_shares(batch_sizes, learners)
+    check_shares(batch_sizes, learners)
     check(blocks >= 1, name="blocks", value=blocks, allowed="a whole number, at least 1")
     check(seconds > 0, name="seconds", value=seconds, allowed="more than 0")
     found = run_together(_time, workload, tuple(batch_sizes), blocks, seconds, learners=learners)
@@ -235,7 +258,7 @@ def _time(
     costs: dict[_Key, float] = {}
     for key, work in works.items():
         work(DISCARDED)
-        with _clock() as seconds:
+        with clock() as seconds:
             work(2)
         costs[key] = seconds[0] / 2
     plan = _shared(plan_blocks(costs, blocks=blocks, seconds=budget))
@@ -244,7 +267,7 @@ def _time(
     for key in turns(plan):
         count = plan[key].updates
         works[key](DISCARDED)
-        with _clock() as seconds:
+        with clock() as seconds:
             works[key](count)
         if isinstance(key, int):
             reduces[key].append(seconds[0] / count)
@@ -267,7 +290,7 @@ def _shared(plan: dict[_Key, Blocks]) -> dict[_Key, Blocks]:
 
 
 @contextlib.contextmanager
-def _clock() -> Iterator[list[float]]:
+def clock() -> Iterator[list[float]]:
     """Take the wall and CPU seconds of a block that all learners begin together."""
     seconds: list[float] = []
     dist.barrier()
@@ -332,7 +355,7 @@ def compare_learners(specs: Sequence[RunSpec], *, learners: int, updates: int = 
         ParameterError: If the learners do not divide a batch size.
         LearnersError: If a process stopped.
     """
-    _check_shares([spec.batch_size for spec in specs], learners)
+    check_shares([spec.batch_size for spec in specs], learners)
     ((by_one, alone),) = run_together(_parameters_and_runs, tuple(specs), updates, learners=1)
     by_each = run_together(_parameters_and_runs, tuple(specs), updates, learners=learners)
     first, together = by_each[0]

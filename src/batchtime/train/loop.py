@@ -1,10 +1,10 @@
 """One run to its target: the only training loop."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter, thread_time
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,26 +12,15 @@ from torch import Tensor, nn
 from batchtime.runs.provenance import provenance
 from batchtime.runs.records import Cost, Evaluations, RunRecord
 from batchtime.runs.spec import Device, Optimizer, RunSpec, Sampling
-from batchtime.train.augment import pack, pack_order, unpack
 from batchtime.train.datasets import Examples
-from batchtime.train.workloads import Task, on_device
+from batchtime.train.loaders import Batches, Drawn, Loaded, Team
+from batchtime.train.task import Task, forward, on_device
 
 PLAIN = Optimizer()
 """SGD without momentum."""
 
 _DIGITS = 5  # significant digits kept of a metric: it is rounded before it is compared, so that a record can be reread
 _CHUNK = 500  # validation examples in one forward pass: more no longer fit into a processor's cache
-_DRAWS = 2**20  # indices drawn at once, at most
-
-
-class Team(Protocol):
-    """Learners that do each update together, each on its share of the batch."""
-
-    def share(self, batch: Tensor) -> Tensor:
-        """Return which examples of a batch (M,) are this learner's."""
-
-    def average(self, gradients: Sequence[Tensor]) -> list[Tensor]:
-        """Return the mean of the learners' gradients."""
 
 
 @dataclass(slots=True)
@@ -94,8 +83,8 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
         value = values[target.metric]
         if value is None or any(seen is None for seen in values.values()):
             break
-        near = near or value <= setting.grid.near * target.value
-        if _held(metrics[target.metric], target.value, target.hold):
+        near = near or target.is_near(value, first=metrics[target.metric][0], factor=setting.grid.near)
+        if target.is_held(metrics[target.metric]):
             break
     evaluations = Evaluations(updates=tuple(updates), metrics={name: tuple(column) for name, column in metrics.items()})
     outcome = evaluations.outcome(target)
@@ -116,7 +105,7 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
         ),
         provenance=provenance(
             threads=torch.get_num_threads(),
-            device=device_name(task.train.targets.device),
+            device=device_name(task.validation.device),
             examples_sha256=task.examples_sha256,
         ),
         reports=reports,
@@ -125,7 +114,7 @@ def _train(spec: RunSpec, task: Task, stopwatch: Stopwatch, team: Team | None) -
 
 def settle(task: Task) -> None:
     """Wait until the device of a task has done all that it was told to; a processor has."""
-    if task.train.targets.device.type == "cuda":
+    if task.validation.device.type == "cuda":
         torch.cuda.synchronize()
 
 
@@ -158,70 +147,76 @@ class Trainer:
         sampling: Sampling = "with replacement",
         team: Team | None = None,
     ) -> None:
-        """Start before the first update; `rate` is the step size."""
+        """Start before the first update; `rate` is the learning rate, and a task's own optimizer goes before ours.
+
+        Raises:
+            WorkloadError: If a team is to train what has a step or a loader of its own.
+        """
+        if team is not None:
+            task.check_plain("several learners")
         self.model = model
         self._task = task
-        self._parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self._batch_size = batch_size
+        self._parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self._rate = rate
-        self._generator = generator
-        self._optimizer = _torch_optimizer(optimizer, self._parameters, rate)
-        self._sampling = sampling
+        self._optimizer = _torch_optimizer(task, optimizer, model, rate)
+        self._schedule = None
+        if task.schedule is not None and self._optimizer is not None:
+            self._schedule = task.schedule(self._optimizer, batch_size)
         self._team = team
-        self._order = torch.empty(0, dtype=torch.int64)  # what is left of the epoch that was begun
+        self._batches: Batches
+        if task.loader is None:
+            self._batches = Drawn(task.train, batch_size, generator, sampling=sampling, augment=task.augment, team=team)
+        else:
+            self._batches = Loaded(task.loader(task.train, batch_size, generator), batch_size, task.validation.device)
 
     def update(self, count: int) -> None:
         """Do `count` updates."""
-        for drawn in self._drawn(count):
-            self.step(*self._batch(drawn))
+        for inputs, targets in self._batches(count):
+            self.step(inputs, targets)
 
     def load(self, count: int) -> None:
         """Draw, gather and augment the batches of `count` updates, and do nothing with them."""
-        for drawn in self._drawn(count):
-            self._batch(drawn)
+        for _ in self._batches(count):
+            pass
 
-    def _drawn(self, count: int) -> Iterator[Tensor]:
-        at_once = max(1, _DRAWS // self._batch_size)
-        for first in range(0, count, at_once):
-            yield from self._draw(min(at_once, count - first))
-
-    def _batch(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the inputs and targets of a batch that was drawn; of this learner's share alone."""
-        inputs, targets, augment = self._task.train.inputs, self._task.train.targets, self._task.augment
-        batch = (drawn if self._team is None else self._team.share(drawn)).to(targets.device)
-        if augment is None:
-            return inputs.index_select(0, batch), targets.index_select(0, batch)
-        batch, bits = unpack(batch)
-        return augment(inputs.index_select(0, batch), bits), targets.index_select(0, batch)
-
-    def _draw(self, updates: int) -> Tensor:
-        """Return the examples of some updates, (updates, batch); where they are augmented, packed with random bits."""
-        examples = len(self._task.train.targets)
-        shape = (updates, self._batch_size)
-        augmented = self._task.augment is not None
-        if self._sampling == "with replacement":
-            draw = pack if augmented else torch.randint
-            return draw(examples, shape, generator=self._generator)
-        orders = [self._order]
-        while sum(map(len, orders)) < updates * self._batch_size:
-            draw_order = pack_order if augmented else torch.randperm
-            orders.append(draw_order(examples, generator=self._generator))
-        drawn, self._order = torch.cat(orders).tensor_split([updates * self._batch_size])
-        return drawn.reshape(shape)
-
-    def step(self, inputs: Tensor, targets: Tensor) -> None:
+    def step(self, inputs: Any, targets: Any) -> None:
         """Do one update on a batch that is already gathered."""
-        loss = self._task.loss(self.model(inputs), targets).mean()
-        gradients = list(torch.autograd.grad(loss, self._parameters))
-        if self._team is not None:
-            gradients = self._team.average(gradients)
-        if self._optimizer is None:
+        optimizer = self._optimizer
+        if optimizer is None:
+            loss = self._loss(inputs, targets)
+            gradients = self._averaged(torch.autograd.grad(loss, self._parameters, materialize_grads=True))
             with torch.no_grad():
                 torch._foreach_add_(self._parameters, gradients, alpha=-self._rate)
             return
-        for parameter, gradient in zip(self._parameters, gradients, strict=True):
-            parameter.grad = gradient
-        self._optimizer.step()
+        if self._task.step is not None:
+            self._task.step(self.model, Examples(inputs=inputs, targets=targets), optimizer)
+        else:
+
+            def backward() -> float:
+                optimizer.zero_grad()
+                loss = self._loss(inputs, targets)
+                loss.backward()
+                if self._team is not None:
+                    some = [p for p in self._parameters if p.grad is not None]
+                    shared = self._averaged([p.grad for p in some if p.grad is not None])
+                    for parameter, gradient in zip(some, shared, strict=True):
+                        parameter.grad = gradient
+                return loss  # type: ignore[return-value]  # torch's optimizers hand it on as it is
+
+            if self._task.optimizer is None:
+                backward()
+                optimizer.step()
+            else:
+                optimizer.step(backward)  # as some of torch's optimizers ask for it
+        if self._schedule is not None:
+            self._schedule.step()
+
+    def _loss(self, inputs: Any, targets: Any) -> Tensor:
+        return self._task.loss(forward(self.model, inputs), targets).mean()
+
+    def _averaged(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        return list(gradients) if self._team is None else self._team.average(gradients)
 
 
 def device_name(device: torch.device) -> str:
@@ -229,13 +224,16 @@ def device_name(device: torch.device) -> str:
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
-def _torch_optimizer(optimizer: Optimizer, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer | None:
-    """Return torch's optimizer; None for plain SGD, which is one addition."""
-    if optimizer == PLAIN:
+def _torch_optimizer(task: Task, named: Optimizer, model: nn.Module, rate: float) -> torch.optim.Optimizer | None:
+    """Return torch's optimizer; None for plain SGD at a constant rate, which is one addition."""
+    if task.optimizer is not None:
+        return task.optimizer(model, rate)
+    if named == PLAIN and task.schedule is None and task.step is None:
         return None
-    if optimizer.name == "adam":
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if named.name == "adam":
         return torch.optim.Adam(parameters, lr=rate)
-    return torch.optim.SGD(parameters, lr=rate, momentum=optimizer.momentum)
+    return torch.optim.SGD(parameters, lr=rate, momentum=named.momentum)
 
 
 @torch.inference_mode()
@@ -247,18 +245,14 @@ def evaluate(model: nn.Module, task: Task) -> dict[str, float | None]:
     sums = dict.fromkeys(task.metrics, 0.0)
     model.eval()
     validation: Examples = task.validation
-    for inputs, targets in zip(validation.inputs.split(_CHUNK), validation.targets.split(_CHUNK), strict=True):
-        outputs = model(inputs)
+    for part in validation.split(_CHUNK):
+        outputs = forward(model, part.inputs)
         for name, metric in task.metrics.items():
-            sums[name] += float(metric(outputs, targets).sum(dtype=torch.float64))
+            sums[name] += float(metric(outputs, part.targets).sum(dtype=torch.float64))
     model.train()
-    count = len(validation.targets)
+    count = len(validation)
     return {name: _rounded(total / count) for name, total in sums.items()}
 
 
 def _rounded(value: float) -> float | None:
     return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
-
-
-def _held(values: list[float | None], threshold: float, hold: int) -> bool:
-    return len(values) >= hold and all(v is not None and v <= threshold for v in values[-hold:])

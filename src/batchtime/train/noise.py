@@ -14,7 +14,8 @@ from batchtime.runs.spec import RunSpec
 from batchtime.runs.store import Store, writing
 from batchtime.train.loop import begin, evaluate
 from batchtime.train.sweep import complete
-from batchtime.train.workloads import Task, build
+from batchtime.train.task import Task
+from batchtime.train.workloads import build
 
 GROUPS = 16
 """Groups of examples of the jackknife."""
@@ -52,7 +53,8 @@ def noise_along(spec: RunSpec, *, points: Sequence[int], examples: int, progress
         DatasetError: If the data set cannot be had.
     """
     task = build(spec.setting.workload)
-    n_train = len(task.train.targets)
+    task.check_plain("gradient noise")
+    n_train = len(task.train)
     increasing = len(points) > 0 and points[0] >= 0 and sorted(set(points)) == list(points)
     check(increasing, name="points", value=list(points), allowed="increasing numbers of updates, at least 0")
     allowed = f"a multiple of {GROUPS} groups, at least {2 * GROUPS} and at most the {n_train:,} training examples"

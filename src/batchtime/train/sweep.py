@@ -6,20 +6,25 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from batchtime.errors import BatchtimeError, SweepError
+from batchtime.errors import BatchtimeError, SweepError, WorkloadError
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.provenance import versions
 from batchtime.runs.records import Progress, RunRecord, unwatched
 from batchtime.runs.spec import PROTOCOL_VERSION, Device, RunSpec, SweepSpec
 from batchtime.runs.store import Store, data_folder, writing
+from batchtime.train.command import run_command
 
 GPU_SLOT = "GPU"
 """The Dask resource of which a worker offers one for each run that its GPU has room for."""
@@ -68,9 +73,9 @@ def complete(
         total = len(runs)
         done = total - len(missing)
         progress(done, total)
-        expected = versions()
+        commands = store.commands_folder(name)
         with pool(workers) if executor is None else contextlib.nullcontext(executor) as running:
-            futures = [running.submit(train, spec, expected, device) for spec in missing]
+            futures = [running.submit(train, spec, *_terms(spec, device, commands)) for spec in missing]
             try:
                 for future in as_completed(futures):
                     writer.append(_result(future))
@@ -83,6 +88,14 @@ def complete(
                 for future in futures:
                     future.cancel()
     return _records_of(runs, store.runs(name))
+
+
+def _terms(spec: RunSpec, device: Device, commands: Path) -> tuple[Any, ...]:
+    """Return on what terms a worker trains a run: the versions of what its result depends on, and where."""
+    expected = versions()
+    if spec.setting.workload.command is None:
+        return expected, device
+    return {"batchtime": expected["batchtime"]}, device, commands
 
 
 def sweep(chosen: Experiment, *, store: Store | None = None, workers: int | None = None) -> pd.DataFrame:
@@ -139,13 +152,19 @@ def _records_of(runs: Sequence[RunSpec], found: Sequence[RunRecord]) -> list[Run
     return [by_spec[spec] for spec in runs if spec in by_spec]
 
 
-def train(spec: RunSpec, expected: Mapping[str, str] | None = None, device: Device = "cpu") -> RunRecord:
+def train(
+    spec: RunSpec,
+    expected: Mapping[str, str] | None = None,
+    device: Device = "cpu",
+    commands: Path | None = None,
+) -> RunRecord:
     """Train one run in this process, with one thread, and alone: torch has one generator a process for all threads.
 
     Args:
         spec: The run.
         expected: Versions that the result depends on, where the run was asked for; None for whatever is here.
         device: What to train on.
+        commands: Where a run of a command has its folder; None for that of temporary files.
 
     Raises:
         SweepError: If this process has others, for then its records would not be those of the others; or if it has no
@@ -159,16 +178,27 @@ def train(spec: RunSpec, expected: Mapping[str, str] | None = None, device: Devi
     ]
     if differing:
         raise SweepError(f"{worker} has {', '.join(differing)}; give every worker the same environment")
+    if spec.setting.workload.command is not None:
+        return run_command(spec, folder=commands or Path(tempfile.gettempdir()) / "batchtime-commands", device=device)
     with _alone:
         import torch
 
         from batchtime.train.loop import train_to_target
-        from batchtime.train.workloads import build
+        from batchtime.train.workloads import build, reason
 
         if device == "cuda" and not torch.cuda.is_available():
             raise SweepError(f"{worker} has no GPU that torch can use; start workers where one is, or use --device cpu")
         torch.set_num_threads(1)
-        return train_to_target(spec, build(spec.setting.workload), device=device)
+        task, source = build(spec.setting.workload), spec.setting.workload.source
+        try:
+            return train_to_target(spec, task, device=device)
+        except Exception as error:
+            if source is None or isinstance(error, BatchtimeError):
+                raise
+            run = f"the run of batch size {spec.batch_size}, seed {spec.seed}"
+            raise WorkloadError(
+                f"{source.function} stopped in {run} ({reason(error)}); finished runs are kept"
+            ) from error
 
 
 _alone = threading.Lock()
@@ -194,6 +224,7 @@ def _result(future: "Future[RunRecord]") -> RunRecord:
 @contextlib.contextmanager
 def pool(workers: int | None) -> Iterator[Executor]:
     """Open a pool of processes that end with this one, and at once when the block is left by an exception."""
+    _check_main()
     context = multiprocessing.get_context("spawn")  # a forked child of a process that has used torch can hang
     pool = ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context, initializer=_start_worker)
     try:
@@ -204,6 +235,30 @@ def pool(workers: int | None) -> Iterator[Executor]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _check_main() -> None:
+    """Refuse to start processes from a script that would start them again in each of them.
+
+    A new process imports the script that was started, and so comes to the same call, unless a guard keeps it away.
+
+    Raises:
+        SweepError: If the script has no guard.
+    """
+    main = sys.modules["__main__"]
+    module = getattr(main.__spec__, "name", "") if getattr(main, "__spec__", None) else ""
+    path = getattr(main, "__file__", None)
+    if path is None or module.rpartition(".")[2] == "__main__":
+        return
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return
+    if "__name__" not in text:
+        raise SweepError(
+            f"{Path(path).name} has no main guard, and each worker process would start the sweep again; put what it "
+            'does below `if __name__ == "__main__":`'
+        )
 
 
 @contextlib.contextmanager

@@ -18,7 +18,8 @@ from batchtime.runs.provenance import provenance
 from batchtime.runs.records import Progress, TimingRecord, unwatched
 from batchtime.runs.spec import Device, Optimizer, Sampling, Setting, Workload
 from batchtime.train.loop import PLAIN, Trainer, device_name
-from batchtime.train.workloads import Task, build, on_device
+from batchtime.train.task import Task, on_device
+from batchtime.train.workloads import build
 
 DISCARDED = 3
 """Updates after a switch that are not timed: about 120 us on MNIST, gone after three."""
@@ -80,7 +81,7 @@ def time_updates(
         timings=timings,
         provenance=provenance(
             threads=threads,
-            device=device_name(task.train.targets.device),
+            device=device_name(task.validation.device),
             examples_sha256=task.examples_sha256,
         ),
         dataset=workload.dataset,

@@ -1,86 +1,23 @@
-"""Workloads by name: turns a `Workload` into examples, a model, a loss and metrics."""
+"""Workloads by name: a `Task` of the package, or one that a function of one's own returns."""
 
 import functools
 import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from torch import Tensor, float32, inference_mode, nn, random
-from torch.nn import functional
+import torch
 
 from batchtime.errors import WorkloadError, check
-from batchtime.runs.spec import Device, Source, Target, Workload
-from batchtime.runs.store import datasets_folder
-from batchtime.train.augment import Augment, flip_and_shift
-from batchtime.train.datasets import (
-    Examples,
-    Split,
-    load_anisotropic_noise,
-    load_cifar,
-    load_cifar_test,
-    load_digits,
-    load_gaussian_features,
-    load_gaussian_noise,
-    load_mnist,
-    load_mnist_test,
-    load_pooled_mnist,
-)
-from batchtime.train.europarl import bleu, load_europarl
-from batchtime.train.models import MODELS
-
-Measure = Callable[[Tensor, Tensor], Tensor]
-"""Outputs and targets of n examples to n values, one an example."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What the training loop needs of a workload.
-
-    Args:
-        model: Makes a new model; its random weights come from torch's global generator.
-        train: Examples to draw batches from.
-        validation: Fixed examples on which the metrics are taken.
-        loss: The loss of each example; its mean over a batch is what is differentiated.
-        metrics: For each metric its value for each validation example; the mean is recorded.
-        report: Numbers to take once, of a model that reached its target.
-        examples_sha256: Checksum of all examples, so that a record names the data that it was made of; it is computed.
-        target: Of a workload of one's own: what its runs are to reach.
-        learning_rate: Of a workload of one's own: step size of plain SGD.
-        version: Of a workload of one's own: raise it with any change that changes its runs. None to take the checksum
-            of the module's source instead, so that any edit makes it another workload.
-        augment: Changes the inputs of a batch at random, by bits that the run's own generator draws.
-    """
-
-    model: Callable[[], nn.Module]
-    train: Examples
-    validation: Examples
-    loss: Measure
-    metrics: Mapping[str, Measure]
-    report: Callable[[nn.Module], Mapping[str, float]] | None = None
-    examples_sha256: str | None = None
-    target: Target | None = None
-    learning_rate: float | None = None
-    version: str | None = None
-    augment: Augment | None = None
-
-
-DATASETS: dict[str, Callable[[], Split]] = {
-    "digits": load_digits,
-    "mnist": lambda: load_mnist(datasets_folder()),
-    "cifar10": lambda: load_cifar(datasets_folder(), classes=10),
-    "cifar100": lambda: load_cifar(datasets_folder(), classes=100),
-    "europarl": lambda: load_europarl(datasets_folder()),
-    "mnist-5k": lambda: load_mnist(datasets_folder(), validation=5000),
-    "cifar10-augmented": lambda: load_cifar(datasets_folder(), classes=10, validation=5000),
-    "cifar100-augmented": lambda: load_cifar(datasets_folder(), classes=100, validation=5000),
-    "europarl-2k": lambda: load_europarl(datasets_folder(), words=range(3, 14), validation=2000),
-    "gaussian-noise": load_gaussian_noise,
-    "anisotropic-noise": load_anisotropic_noise,
-    "gaussian-features": load_gaussian_features,
-    "mnist-pooled": lambda: load_pooled_mnist(datasets_folder()),
-}
+from batchtime.runs.spec import Source, Workload
+from batchtime.train.datasets import Examples, checksum, examples_of, lengths
+from batchtime.train.task import Task, forward
+from batchtime.train.tasks import of_workload
 
 
 def build(workload: Workload) -> Task:
@@ -92,7 +29,7 @@ def build(workload: Workload) -> Task:
         WorkloadError: If it is one's own, and cannot be used or is not what it was.
     """
     if workload.source is None:
-        task = _named(workload)
+        task = of_workload(workload)
     else:
         task, here = own(workload.source.function)
         if here != workload.source:
@@ -102,22 +39,6 @@ def build(workload: Workload) -> Task:
     metric = workload.target.metric
     check(metric in task.metrics, name="metric", value=metric, allowed=", ".join(task.metrics))
     return task
-
-
-def on_device(task: Task, device: Device) -> Task:
-    """Return a task with its examples and new models on a device; initial weights are drawn on the processor."""
-
-    def moved(examples: Examples) -> Examples:
-        return Examples(inputs=examples.inputs.to(device), targets=examples.targets.to(device))
-
-    model, report = task.model, task.report
-    return replace(
-        task,
-        model=lambda: model().to(device),
-        train=moved(task.train),
-        validation=moved(task.validation),
-        report=None if report is None else lambda trained: report(trained.to("cpu")),
-    )
 
 
 @functools.cache
@@ -133,18 +54,76 @@ def own(function: str) -> tuple[Task, Source]:
     module, _, name = function.partition(":")
     if module == "__main__":
         raise WorkloadError(f"workers cannot import a program's main file: put the function {name} into a module")
-    try:
-        made = getattr(importlib.import_module(module), name)()
-        problem = _problem(made)
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        remedy = "name a function that takes nothing, as module:function, with its folder on the PYTHONPATH"
-        raise WorkloadError(f"{function} gives no workload ({reason}); {remedy}") from error
+    made = _called(function, _imported(module), name)
+    problem = _problem(made)
     if problem is not None:
         raise WorkloadError(f"{function} cannot be trained: {problem}")
-    digest = _checksum(made.train, made.validation)
+    try:
+        made = _in_memory(made)
+        problem = _tried(made)
+    except Exception as error:
+        raise WorkloadError(f"{function} cannot be trained: a first try stopped ({reason(error)})") from error
+    if problem is not None:
+        raise WorkloadError(f"{function} cannot be trained: {problem}")
+    digest = checksum(made.train, made.validation) if made.loader is None else checksum(made.validation)
     version = made.version or f"sha256:{_source_checksum(function, module)}"
-    return replace(made, examples_sha256=digest), Source(function=function, version=version, examples_sha256=digest)
+    identity = Source(function=function, version=version, examples_sha256=digest, replayable=_replayable(made))
+    return replace(made, examples_sha256=digest), identity
+
+
+def reason(error: BaseException) -> str:
+    """Return in one line what an error says, and where in which file it was raised.
+
+    The place is the last one outside of installed packages: a line of one's own, where there is one.
+    """
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    steps = traceback.extract_tb(error.__traceback__)
+    here = [step for step in steps if not _INSTALLED.intersection(Path(step.filename).parts[:-1])]
+    theirs = [step for step in here if _PACKAGE not in Path(step.filename).parents] or here
+    return said + (f", in {Path(theirs[-1].filename).name}, line {theirs[-1].lineno}" if theirs else "")
+
+
+_INSTALLED = frozenset({"site-packages", "dist-packages", f"python{sys.version_info[0]}.{sys.version_info[1]}"})
+_PACKAGE = Path(__file__).parents[1]
+
+
+def _imported(module: str) -> Any:
+    """Return a module of one's own.
+
+    Raises:
+        WorkloadError: If it is not found, or stops while it is imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise WorkloadError(f"{module} cannot be imported ({reason(error)}); install what it needs") from error
+        remedy = "call this in the folder where that module lies, or put the folder on the PYTHONPATH"
+        raise WorkloadError(f"there is no module {error.name}; {remedy}") from error
+    except (Exception, SystemExit) as error:
+        raise WorkloadError(f"{module} stopped while it was imported ({reason(error)})") from error
+
+
+def _called(function: str, module: Any, name: str) -> Any:
+    """Return what a function of one's own returns.
+
+    Raises:
+        WorkloadError: If it is none, or stops.
+    """
+    made: Callable[[], Any] | None = getattr(module, name, None)
+    if not callable(made):
+        there = [one for one, value in vars(module).items() if inspect.isfunction(value) and one[:1] != "_"]
+        raise WorkloadError(f"{module.__name__} has no function {name!r}; it has: {', '.join(there) or 'none'}")
+    try:
+        inspect.signature(made).bind()
+    except TypeError as error:
+        raise WorkloadError(
+            f"{function} is to take nothing ({error}); return the Task from a function that does"
+        ) from error
+    try:
+        return made()
+    except (Exception, SystemExit) as error:
+        raise WorkloadError(f"{function} stopped before anything was trained ({reason(error)})") from error
 
 
 def _source_checksum(function: str, module: str) -> str:
@@ -159,132 +138,59 @@ _TRIED = 2  # examples that are tried before a sweep starts
 
 
 def _problem(made: object) -> str | None:
-    """Return why something cannot be trained, or None; two examples are tried."""
+    """Return why something cannot be trained, or None, as far as nothing needs to be computed."""
     if not isinstance(made, Task):
-        return f"it returned {type(made).__name__}, not a batchtime.train.workloads.Task"
+        return f"it returned {type(made).__name__}, not a batchtime.Task"
     if made.target is None or made.learning_rate is None:
         return "its Task needs a target and a learning_rate"
     if made.target.metric not in made.metrics:
         return f"its target's metric {made.target.metric!r} is none of its metrics: {', '.join(made.metrics)}"
-    for part, examples in (("train", made.train), ("validation", made.validation)):
-        if not len(examples.inputs) == len(examples.targets) > 0:
-            return f"{part} has {len(examples.inputs)} inputs and {len(examples.targets)} targets"
-    tried = min(_TRIED, len(made.validation.targets))
-    inputs, targets = made.validation.inputs[:tried], made.validation.targets[:tried]
-    with random.fork_rng(devices=[]), inference_mode():
-        outputs = made.model().eval()(inputs)
-        for measure, values in {"its loss": made.loss, **made.metrics}.items():
-            shape = tuple(values(outputs, targets).shape)
-            if shape != (tried,):
-                return f"{measure} has shape {shape} for {tried} examples, not one value an example"
+    if made.loader is not None and isinstance(made.train, Examples):
+        return "a loader goes through a torch data set, and its train is one of tensors: leave the loader out"
+    if made.loader is not None and made.augment is not None:
+        return "augment changes what is drawn from memory: let the loader's data set change its own examples"
     return None
 
 
-def _named(workload: Workload) -> Task:
-    """Return the task of a workload of the package."""
-    check(workload.dataset in DATASETS, name="dataset", value=workload.dataset, allowed=", ".join(DATASETS))
-    check(workload.model in MODELS, name="model", value=workload.model, allowed=", ".join(MODELS))
-    train, validation, examples_sha256 = _load(workload.dataset)
-    loss, metrics = _MEASURES.get(workload.dataset, (_cross_entropy, {"error": _misclassified, "loss": _cross_entropy}))
-    report = None
-    if workload.dataset in _TRANSLATED:
+def _in_memory(made: Task) -> Task:
+    """Return a task with its data sets as tensors; what a loader goes through stays as it is."""
 
-        def report(model: nn.Module) -> Mapping[str, float]:
-            return {"bleu": bleu(model, validation, datasets_folder(), sentences=_TRANSLATED[workload.dataset])}
+    def examples(part: Any) -> Any:
+        return part if isinstance(part, Examples) else examples_of(part)
 
-    elif workload.dataset in _TEST_SETS:
-
-        def report(model: nn.Module) -> Mapping[str, float]:
-            return {"test_error": _error(model, _test_set(workload.dataset))}
-
-    return Task(
-        model=MODELS[workload.model],
-        train=train,
-        validation=validation,
-        loss=loss,
-        metrics=metrics,
-        report=report,
-        examples_sha256=examples_sha256,
-        augment=flip_and_shift if workload.dataset in _AUGMENTED else None,
-    )
+    train = made.train if made.loader is not None else examples(made.train)
+    return replace(made, train=train, validation=examples(made.validation))
 
 
-_TRANSLATED = {"europarl": 200, "europarl-2k": 2000}  # sentences that a report translates
-_AUGMENTED = ("cifar10-augmented", "cifar100-augmented")
-_TEST_SETS: dict[str, Callable[[], Examples]] = {
-    "mnist-5k": lambda: load_mnist_test(datasets_folder()),
-    "cifar10-augmented": lambda: load_cifar_test(datasets_folder(), classes=10),
-    "cifar100-augmented": lambda: load_cifar_test(datasets_folder(), classes=100),
-}
+def _tried(made: Task) -> str | None:
+    """Return why a task cannot be trained, or None; two examples are tried, and one update."""
+    from batchtime.train.loop import Trainer
+
+    for part, examples in (("train", made.train), ("validation", made.validation)):
+        if isinstance(examples, Examples):
+            inputs, targets = lengths(examples)
+            if len(inputs | targets) != 1 or 0 in targets:
+                numbers = (" and ".join(map(str, sorted(side))) for side in (inputs, targets))
+                return "{} has {} inputs and {} targets".format(part, *numbers)
+    tried = min(_TRIED, len(made.validation))
+    few = made.validation.part(0, tried)
+    with torch.random.fork_rng(devices=[]):
+        with torch.inference_mode():
+            outputs = forward(made.model().eval(), few.inputs)
+            for measure, values in {"its loss": made.loss, **made.metrics}.items():
+                shape = tuple(values(outputs, few.targets).shape)
+                if shape != (tried,):
+                    return f"{measure} has shape {shape} for {tried} examples, not one value an example"
+        rate = made.learning_rate or 0.0
+        size = min(_TRIED, len(made.train))
+        generator = torch.Generator().manual_seed(0)
+        Trainer(model=made.model(), task=made, batch_size=size, rate=rate, generator=generator).update(1)
+    return None
 
 
-@functools.cache
-def _test_set(dataset: str) -> Examples:
-    return _TEST_SETS[dataset]()
-
-
-@inference_mode()
-def _error(model: nn.Module, examples: Examples) -> float:
-    """Return the fraction of examples whose likeliest class is not theirs."""
-    model.eval()
-    parts = zip(examples.inputs.split(_AT_ONCE), examples.targets.split(_AT_ONCE), strict=True)
-    wrong = sum(int(_misclassified(model(inputs), targets).sum()) for inputs, targets in parts)
-    model.train()
-    return wrong / len(examples.targets)
-
-
-_AT_ONCE = 500  # examples in one forward pass
-
-
-@functools.cache
-def _load(dataset: str) -> tuple[Examples, Examples, str]:
-    train, validation = DATASETS[dataset]()
-    return train, validation, _checksum(train, validation)
-
-
-def _checksum(*parts: Examples) -> str:
-    digest = hashlib.sha256()
-    for examples in parts:
-        digest.update(examples.inputs.contiguous().numpy().data)
-        digest.update(examples.targets.contiguous().numpy().data)
-    return digest.hexdigest()
-
-
-def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    return functional.cross_entropy(outputs, targets, reduction="none")
-
-
-def _misclassified(outputs: Tensor, targets: Tensor) -> Tensor:
-    return (outputs.argmax(dim=1) != targets).to(float32)
-
-
-def _energy(outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: ARG001 - a measure takes targets; here there are none
-    return outputs.square().sum(dim=1) / 2
-
-
-def _nats_a_piece(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return nats a piece: the mean of sentences weighs each by its pieces, for `targets` is their mean number."""
-    return outputs / targets
-
-
-def _squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    return (outputs - targets).square() / 2
-
-
-def _penalised(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return cross entropy and the penalty that the last column holds."""
-    return _cross_entropy(outputs[:, :-1], targets) + outputs[:, -1]
-
-
-def _misclassified_scores(outputs: Tensor, targets: Tensor) -> Tensor:
-    return _misclassified(outputs[:, :-1], targets)
-
-
-_MEASURES: dict[str, tuple[Measure, Mapping[str, Measure]]] = {
-    "gaussian-noise": (_energy, {"loss": _energy}),
-    "anisotropic-noise": (_energy, {"loss": _energy}),
-    "gaussian-features": (_squared_error, {"loss": _squared_error}),
-    "mnist-pooled": (_penalised, {"loss": _penalised, "error": _misclassified_scores}),
-    "europarl": (_nats_a_piece, {"loss": _nats_a_piece}),
-    "europarl-2k": (_nats_a_piece, {"loss": _nats_a_piece}),
-}
+def _replayable(made: Task) -> bool:
+    """Return whether a run comes out the same again: not where worker processes of a loader draw random numbers."""
+    if made.loader is None:
+        return True
+    loader = made.loader(made.train, 1, torch.Generator().manual_seed(0))
+    return getattr(loader, "num_workers", 1) == 0

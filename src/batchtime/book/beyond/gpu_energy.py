@@ -47,12 +47,13 @@ def measured(series: str) -> pd.DataFrame:
     grid = grid.rename(columns={"seconds": "update_seconds"}).sort_values(["power_limit", "batch_size"])
     grid["seconds"] = grid["updates"] * grid["update_seconds"]
     grid["joules"] = grid["seconds"] * grid["watts"]
-    grid["frontier"] = _frontier(grid["seconds"].to_numpy(dtype=float), grid["joules"].to_numpy(dtype=float))
+    grid["frontier"] = on_frontier(grid)
     return grid.reset_index(drop=True)
 
 
-def _frontier(seconds: Array, joules: Array) -> npt.NDArray[np.bool_]:
-    """Return which (K,) are beaten by no other in both."""
+def on_frontier(grid: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which rows of a frame with seconds and joules are beaten by no other in both."""
+    seconds, joules = (grid[name].to_numpy(dtype=float) for name in ("seconds", "joules"))
     beaten = (seconds[:, None] > seconds) & (joules[:, None] > joules)
     return np.asarray(~beaten.any(axis=1))
 
@@ -124,38 +125,49 @@ def predicted(grid: pd.DataFrame, seen: Pilot | None = None) -> pd.DataFrame:
     )
 
 
-def cost(grid: pd.DataFrame, *, per_hour: float, per_kilowatt_hour: float) -> "pd.Series[float]":
-    """Return the money of each row: rent of the device, and electricity, in the prices' currency."""
-    return grid["seconds"] / 3600 * per_hour + grid["joules"] / JOULES_PER_KILOWATT_HOUR * per_kilowatt_hour
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What a training costs: rent (or depreciation) of the device, and electricity, both in one currency."""
+
+    per_hour: float
+    per_kilowatt_hour: float
 
 
-def optima(series: list[str]) -> pd.DataFrame:
-    """Return for each series the batch size and limit of least seconds and of least joules, measured and predicted.
+def cost(grid: pd.DataFrame, prices: Prices) -> "pd.Series[float]":
+    """Return the money of each row, in the prices' currency."""
+    rent = grid["seconds"] / 3600 * prices.per_hour
+    return rent + grid["joules"] / JOULES_PER_KILOWATT_HOUR * prices.per_kilowatt_hour
+
+
+def optima(series: list[str], prices: Prices) -> pd.DataFrame:
+    """Return for each series the batch size and limit of least seconds, joules and money, measured and predicted.
 
     Returns:
-        series, wanted ("seconds" or "joules"), batch_size, power_limit, seconds, joules (of the measured optimum),
-        predicted_batch_size, predicted_power_limit, lost (what is wanted, measured at the predicted optimum, over the
-        measured least, less 1), saved and slower (joules that the measured optimum saves against the fastest, and the
-        seconds that it costs, as fractions), frontier (rows that no other beats in both), rms_seconds and rms_joules
-        (log errors of the predictions at the rows that the pilot did not see).
+        series, wanted ("seconds", "joules" or "money"), batch_size, power_limit, seconds, joules, money (of the
+        measured optimum), predicted_batch_size, predicted_power_limit, lost (what is wanted, measured at the predicted
+        optimum, over the measured least, less 1), saved and slower (joules that the measured optimum saves against the
+        fastest, and the seconds that it costs, as fractions), frontier (rows that no other beats in both), rms_seconds
+        and rms_joules (log errors of the predictions at the rows that the pilot did not see).
     """
     made = []
     for name in series:
         grid = measured(name)
         seen = pilot(grid)
         guess = predicted(grid, seen)
+        grid, guess = (frame.assign(money=cost(frame, prices)) for frame in (grid, guess))
         unseen = ~(grid["batch_size"].isin(seen.batch_sizes) & grid["power_limit"].isin(seen.power_limits))
         rms = {
             f"rms_{column}": float(np.sqrt((np.log(guess[column] / grid[column])[unseen] ** 2).mean()))
             for column in ("seconds", "joules")
         }
         fastest = grid.iloc[int(grid["seconds"].argmin())]
-        for wanted in ("seconds", "joules"):
+        for wanted in ("seconds", "joules", "money"):
             best = grid.iloc[int(grid[wanted].argmin())]
             # of limits that should not bind the largest cannot cost seconds, and the least cannot cost joules
-            place = guess.sort_values([wanted, "power_limit"], ascending=[True, wanted == "joules"]).index[0]
+            place = guess.sort_values([wanted, "power_limit"], ascending=[True, wanted != "seconds"]).index[0]
             chosen = grid.iloc[int(place)]
-            optimum = {str(column): best[column] for column in ("batch_size", "power_limit", "seconds", "joules")}
+            columns = ("batch_size", "power_limit", "seconds", "joules", "money")
+            optimum = {column: best[column] for column in columns}
             made.append(
                 {
                     "series": name,

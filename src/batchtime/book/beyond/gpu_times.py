@@ -54,7 +54,7 @@ def fit_form(form: str, size: Array, seconds: Array) -> Seconds:
         return _straight(size, seconds, tile=1)
     if form == "tiles":
         return min((_straight(size, seconds, tile=tile) for tile in TILES), key=lambda law: _rms(law(size), seconds))
-    return _bent(size, seconds, np.array([np.inf]) if form == "larger of the two" else np.geomspace(0.25, 16.0, 25))
+    return _bent(size, seconds, np.array([np.inf]) if form == "larger of the two" else np.geomspace(0.25, 16.0, 13))
 
 
 def _straight(size: Array, seconds: Array, *, tile: int) -> Seconds:
@@ -73,16 +73,16 @@ def _bent(size: Array, seconds: Array, powers: Array) -> Seconds:
 
     The grid of knees delta / gamma and of p is made three times, each around the best of the one before.
     """
-    knees = np.geomspace(size.min() / 2, size.max() * 2, 60)
+    knees = np.geomspace(size.min() / 2, size.max() * 2, 30)
     for _ in range(3):
         relative = _joined(size / knees[:, None, None], powers[:, None]) / seconds  # (knees, powers, K)
         levels = relative.sum(axis=-1) / (relative**2).sum(axis=-1)
         squares = ((levels[..., None] * relative - 1) ** 2).sum(axis=-1)
         i, j = (int(place) for place in np.unravel_index(int(squares.argmin()), squares.shape))
         level, knee, power = float(levels[i, j]), float(knees[i]), float(powers[j])
-        knees = np.geomspace(knees[max(i - 1, 0)], knees[min(i + 1, len(knees) - 1)], 21)
+        knees = np.geomspace(knees[max(i - 1, 0)], knees[min(i + 1, len(knees) - 1)], 15)
         if len(powers) > 1:
-            powers = np.geomspace(powers[max(j - 1, 0)], powers[min(j + 1, len(powers) - 1)], 11)
+            powers = np.geomspace(powers[max(j - 1, 0)], powers[min(j + 1, len(powers) - 1)], 9)
     return lambda m: level * _joined(m / knee, np.array(power))
 
 
@@ -108,7 +108,8 @@ def lost_by(fitted: Array, size: Array, seconds: Array) -> float:
     updates = 1 + ratio / size
     chosen = (updates * fitted).argmin(axis=-1)
     total = updates * seconds
-    return float(np.median(total[np.arange(len(ratio)), chosen] / total.min(axis=-1) - 1))
+    losses = total[np.arange(len(ratio)), chosen] / total.min(axis=-1) - 1
+    return float(np.sort(losses)[len(losses) // 2])
 
 
 def forms(timed: pd.DataFrame) -> pd.DataFrame:
@@ -213,17 +214,13 @@ def exchanges(timed: pd.DataFrame) -> pd.DataFrame:
     for key, group in timed.groupby(["source", "workload", "device"]):
         if group["learners"].nunique() < 2 or (group["learners"] == 1).sum() == 0:
             continue
-        seconds = group["seconds"].to_numpy(dtype=float)
-        kinds = [part for _, part in group.groupby(["nodes", "learners"], dropna=False)]
-        own = [_rms(fit_exchange(part, "none"), part["seconds"].to_numpy(dtype=float)) for part in kinds]
-        apart = float(np.sqrt(np.average(np.square(own), weights=[len(part) for part in kinds])))
+        seconds, size = group["seconds"].to_numpy(dtype=float), group["batch_size"].to_numpy(dtype=float)
+        kinds = list(group.groupby(["nodes", "learners"], dropna=False).indices.values())
+        own = [_rms(fit_exchange(group.iloc[kind], "none"), seconds[kind]) for kind in kinds]
+        apart = float(np.sqrt(np.average(np.square(own), weights=[len(kind) for kind in kinds])))
         for exchange in EXCHANGES:
             fitted = fit_exchange(group, exchange)
-            together = group.assign(fitted=fitted).groupby(["nodes", "learners"], dropna=False)
-            lost = [
-                lost_by(*(part[column].to_numpy(dtype=float) for column in ("fitted", "batch_size", "seconds")))
-                for _, part in together
-            ]
+            lost = [lost_by(fitted[kind], size[kind], seconds[kind]) for kind in kinds]
             made.append(
                 {
                     **dict(zip(("source", "workload", "device"), key, strict=True)),

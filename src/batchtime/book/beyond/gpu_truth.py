@@ -1,11 +1,13 @@
 """Batch sizes advised from three sizes' runs, held against what others measured on GPUs.
 
 A case is a published series on one device with one number of learners: updates and seconds at four batch sizes or more,
-so that their product says which size was fastest. Advice sees the runs at the two ends and the middle, and the seconds
-of an update; it is right where the measured size nearest to it is within 10 % of the best.
+so that their product says which size was fastest. Advice, that of `batchtime.recommend`, sees the runs at the two ends
+and the middle, and the seconds of an update; it is right where the measured size nearest to it is within 10 % of the
+best.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +15,20 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from batchtime.book.beyond import universal
+from batchtime.errors import StoreError
+from batchtime.fit.face import recommend
+from batchtime.fit.recommendation import Recommendation
 from batchtime.runs import published
+from batchtime.runs.provenance import provenance
+from batchtime.runs.records import AdviceRecord, Progress, unwatched
+from batchtime.runs.store import Store
 
 Array = npt.NDArray[np.float64]
-Advise = Callable[[pd.DataFrame, pd.DataFrame], float | None]
-"""From a frame of runs and one of timings to a batch size, or None for a refusal."""
+Advise = Callable[[pd.DataFrame, pd.DataFrame], Recommendation]
+"""From a frame of runs and one of timings to an advice or its refusal."""
+
+RECORD = "published"
+"""Name of the recorded answers."""
 
 LEAST_SIZES = 4
 WITHIN = 0.10
@@ -81,56 +92,98 @@ def pilot(batch_sizes: Array) -> list[int]:
     return [0, middle, len(batch_sizes) - 1]
 
 
-def held(chosen: pd.DataFrame, advise: Advise | None = None, *, all_seconds: bool = True) -> pd.DataFrame:
+def timings_seen(case: "pd.Series[Any]") -> pd.DataFrame:
+    """Return the timings that advice sees of a case: batch_size, seconds of an update; those of all its sizes."""
+    return pd.DataFrame({"batch_size": np.array(case["batch_sizes"], dtype=float), "seconds": case["seconds"]})
+
+
+def runs_seen(case: "pd.Series[Any]") -> pd.DataFrame:
+    """Return the runs that advice sees of a case: batch_size, updates [, updates_lower], at the sizes of `pilot`."""
+    size = np.array(case["batch_sizes"], dtype=float)
+    runs = pd.DataFrame({"batch_size": size, "updates": case["updates"], "updates_lower": case["updates_lower"]})
+    return runs.dropna(axis="columns").iloc[pilot(size)].reset_index(drop=True)
+
+
+def advised(chosen: pd.DataFrame, advise: Advise = recommend, *, progress: Progress = unwatched) -> AdviceRecord:
+    """Return what is advised for each case, in the order of the cases.
+
+    Args:
+        chosen: Cases, as `cases` returns them.
+        advise: What is to be judged: it sees the runs at three sizes, and the seconds of all, which cost little.
+        progress: Called with how many cases are done.
+    """
+    found = []
+    for done, (_, case) in enumerate(chosen.iterrows()):
+        progress(done, len(chosen))
+        found.append(advise(runs_seen(case), timings_seen(case)))
+    return AdviceRecord(
+        series=tuple(chosen["series"]),
+        device=tuple(chosen["device"]),
+        learners=tuple(map(int, chosen["learners"])),
+        batch_size=tuple(one.batch_size for one in found),
+        regret=tuple(None if one.regret is None else float(f"{one.regret:.3g}") for one in found),
+        reasons=tuple(" ".join(one.reasons) for one in found),
+        provenance=provenance(threads=1),
+    )
+
+
+def recorded(chosen: pd.DataFrame, store: Store) -> AdviceRecord:
+    """Return what was advised for each case when that was recorded last, in the order of the cases.
+
+    Raises:
+        StoreError: If nothing is recorded, or other cases than these.
+    """
+    kept = store.advice(RECORD)
+    wanted = tuple(chosen["series"]), tuple(chosen["device"]), tuple(chosen["learners"])
+    if not kept or (kept[-1].series, kept[-1].device, kept[-1].learners) != wanted:
+        raise StoreError(
+            f"what was advised for the {len(chosen)} published cases is not recorded; "
+            "run python benchmarks/gpu_truth.py --record"
+        )
+    return kept[-1]
+
+
+def held(chosen: pd.DataFrame, answers: AdviceRecord) -> pd.DataFrame:
     """Return what each way to choose a batch size loses against the best measured time.
 
     Args:
         chosen: Cases, as `cases` returns them.
-        advise: What is to be judged; None for `advise_by_regret`. It gets frames of runs (batch_size, updates,
-            updates_lower where it is known) at three sizes and of timings (batch_size, seconds).
-        all_seconds: Whether advice and delta / gamma see the seconds of all sizes, which cost little, or of the three.
+        answers: What was advised for them, as `advised` or `recorded` return it.
 
     Returns:
         A row for each case and way in `HABITS`: series, workload, device, learners, reason, best (batch size), way,
         asked (batch size; NaN: refused, or not known), used (the measured size nearest to it), loss (its time over the
-        least, less 1; NaN where there is none).
+        least, less 1; NaN where there is none), bound (of advice: what it says the loss is at most, with 95 %).
     """
-    advise = advise or advise_by_regret
     noise = published.noise().groupby("workload")["median"].median()
     made = []
-    for _, case in chosen.iterrows():
+    for place, (_, case) in enumerate(chosen.iterrows()):
         size, seconds = np.array(case["batch_sizes"], dtype=float), np.array(case["seconds"])
-        runs = pd.DataFrame(
-            {"batch_size": size, "updates": case["updates"], "updates_lower": case["updates_lower"]}
-        ).dropna(axis="columns")
-        seen = pilot(size)
-        timed = list(range(len(size))) if all_seconds else seen
-        timings = pd.DataFrame({"batch_size": size[timed], "seconds": seconds[timed]})
-        delta, gamma = line(size[timed], seconds[timed])
-        answers = {
-            "advice": advise(runs.iloc[seen].reset_index(drop=True), timings),
-            "32": 32.0,
-            "64": 64.0,
-            "largest": float(size[-1]),
+        delta, gamma = line(size, seconds)
+        asked = {
+            "advice": answers.batch_size[place],
+            "32": 32,
+            "64": 64,
+            "largest": size[-1],
             "noise scale": noise.get(case["workload"]),
-            "delta / gamma": delta / gamma if gamma > 0 else float(size[-1]),
+            "delta / gamma": delta / gamma if gamma > 0 else size[-1],
         }
         total = np.array(case["updates"]) * seconds
-        for way in HABITS:
-            answer = answers[way]
-            asked = np.nan if answer is None else float(answer)
-            used = int(np.abs(np.log(size / max(asked, 1e-9))).argmin()) if np.isfinite(asked) else None
-            made.append(
-                {
-                    **case[["series", "workload", "device", "learners", "reason"]],
-                    "best": size[total.argmin()],
-                    "way": way,
-                    "asked": asked,
-                    "used": np.nan if used is None else size[used],
-                    "loss": np.nan if used is None else total[used] / total.min() - 1,
-                }
-            )
-    return pd.DataFrame(made)
+        about = {
+            **case[["series", "workload", "device", "learners", "reason"]],
+            "best": size[total.argmin()],
+            "bound": answers.regret[place],
+        }
+        made += [{**about, "way": way, **_loss(asked[way], size, total)} for way in HABITS]
+    return pd.DataFrame(made).astype({"bound": float})
+
+
+def _loss(asked: float | None, size: Array, total: Array) -> dict[str, float]:
+    """Return what was asked for, the nearest size (of K) to it, and what its time (of K) is over the least, less 1."""
+    if asked is None or not np.isfinite(asked):
+        return {"asked": np.nan, "used": np.nan, "loss": np.nan}
+    used = int(np.abs(np.log(size / max(asked, 1e-9))).argmin())
+    return {"asked": float(asked), "used": size[used], "loss": total[used] / total.min() - 1}
 
 
 def score(losses: pd.DataFrame) -> pd.DataFrame:
@@ -162,67 +215,3 @@ def score(losses: pd.DataFrame) -> pd.DataFrame:
 def line(size: Array, seconds: Array) -> tuple[float, float]:
     """Return delta and gamma of seconds = delta + gamma M, of least squared relative errors, neither below 0."""
     return tuple(nnls(np.column_stack([np.ones_like(size), size]) / seconds[:, None], np.ones_like(size))[0])
-
-
-# A simple advice by regret
-
-
-MISFIT = 0.05
-"""Standard deviation of the log of a mean about the law."""
-SCATTER = 0.06
-"""Standard deviation of the log of a mean of a few runs."""
-TIMING_ERROR = 0.03
-MOST_OFF = 0.15
-"""Runs whose root mean square log error about the nearest law is larger fit no law."""
-DRAWS = 2_000
-
-
-def advise_by_regret(runs: pd.DataFrame, timings: pd.DataFrame, *, limit: float = 0.2) -> float | None:
-    """Return the batch size whose loss against the best is least in all but 5 % of the laws that the runs allow.
-
-    Laws are n_inf + alpha / M / (1 - pole / M), weighted by their likelihood; seconds are straight lines in log-log
-    between the timed sizes; both are drawn with their errors.
-
-    Args:
-        runs: batch_size, updates [, updates_lower]: one row a batch size.
-        timings: batch_size, seconds.
-        limit: Refuse where the loss could be larger.
-
-    Returns:
-        A batch size between those timed, or None where the runs fit no law, where they are known too coarsely, or
-        where the loss could be above `limit`.
-    """
-    size, updates = runs["batch_size"].to_numpy(dtype=float), runs["updates"].to_numpy(dtype=float)
-    lower = runs["updates_lower"].to_numpy(dtype=float) if "updates_lower" in runs else updates
-    open_part = 1 - lower / updates
-    if open_part.max() > universal.COARSEST:
-        return None
-    error = np.sqrt(SCATTER**2 + MISFIT**2 + open_part**2 / 12)
-    ratios = np.geomspace(size.min() / 100, size.max() * 100, 200)[:, None, None]
-    shares = np.linspace(0.0, 0.9, 10)[:, None]
-
-    def shape(m: Array, ratio: Array, pole: Array) -> Array:
-        return np.log(1 / ratio + 1 / (1 - pole / m) / m)
-
-    apart = np.log(updates) - shape(size, ratios, shares * size.min())  # (R, S, K)
-    level = (apart / error**2).sum(axis=-1, keepdims=True) / (1 / error**2).sum()
-    squares = (((apart - level) / error) ** 2).sum(axis=-1)
-    if np.sqrt(((apart - level) ** 2).mean(axis=-1)).min() > MOST_OFF:
-        return None
-    weight = np.exp(-squares / 2 - shares[:, 0] / 0.2)  # poles near the least size are rare
-    generator = np.random.default_rng(0)
-    place = generator.choice(weight.size, DRAWS, p=(weight / weight.sum()).ravel())
-    i, j = np.unravel_index(place, weight.shape)
-    timed = timings.sort_values("batch_size")
-    sizes = timed["batch_size"].to_numpy(dtype=float)
-    low, high = max(sizes[0], size.min()), min(sizes[-1], 2 * size.max())
-    tried = np.unique(np.concatenate([sizes[(sizes >= low) & (sizes <= high)], np.geomspace(low, high, 60)]))
-    between = np.array([np.interp(np.log(tried), np.log(sizes), one) for one in np.eye(len(sizes))])  # (timed, tried)
-    logs = np.log(timed["seconds"].to_numpy(dtype=float))
-    drawn = (logs + TIMING_ERROR * generator.standard_normal((DRAWS, len(sizes)))) @ between
-    apart_by = np.log(tried[:, None] / tried) / np.log(4.0)
-    smooth = np.linalg.cholesky(np.exp(-(apart_by**2) / 2) + 1e-9 * np.eye(len(tried)))
-    misfit = MISFIT * generator.standard_normal((DRAWS, len(tried))) @ smooth.T
-    total = drawn + shape(tried, ratios[i, 0], shares[j] * size.min()) + misfit
-    losses = np.quantile(np.expm1(total - total.min(axis=1, keepdims=True)), 0.95, axis=0)
-    return float(tried[losses.argmin()]) if losses.min() <= limit else None

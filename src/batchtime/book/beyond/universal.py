@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 from batchtime.errors import FitError
 from batchtime.fit.means import mean_updates
 from batchtime.runs import published
-from batchtime.runs.catalogue import experiment
+from batchtime.runs.catalogue import EXPERIMENTS
 from batchtime.runs.store import Store
 
 Array = npt.NDArray[np.float64]
@@ -73,8 +73,8 @@ def recorded_means(store: Store) -> pd.DataFrame:
         store: Where the runs are.
     """
     made = []
-    for name in store.published():
-        chosen = experiment(name)
+    for name in filter(EXPERIMENTS.__contains__, store.published()):
+        chosen = EXPERIMENTS[name]
         if chosen.unfinished:
             continue
         sweep = chosen.sweep
@@ -138,6 +138,9 @@ def _columns(frame: pd.DataFrame) -> tuple[Array, Array]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bent:
     """An inverse law with a pole: N = n_inf + alpha / M / (1 - (pole / M)^power); without one the pole is 0.
+
+    With the power 1 this is `CurveLaw` at one learning rate. Other powers stand for steps that go with the batch size
+    in series of which no step size is known: there eta N is no function of eta / M that could be drawn.
 
     Args:
         n_inf: Updates at an infinite batch size.

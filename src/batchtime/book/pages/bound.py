@@ -78,7 +78,7 @@ def certified_minimax_simulated(axes: Axes, constants: Constants, *, rate: float
     certified = sizes[sizes > poles[0]]
     tried = np.geomspace(1.5 * poles[1], 50 * max(poles), 7)
     simulated = [simulated_updates(constants, batch_size=float(size), rate=rate) for size in tried]
-    axes.set_title(f"one step size, {rate:g}", loc="left")
+    axes.set_title(f"step size {rate:g}: the worst quadratic takes the minimax number", loc="left")
     return lines(
         axes,
         [
@@ -105,7 +105,7 @@ def best_steps(axes: Axes, constants: Constants) -> pd.DataFrame:
     critical = least.critical_batch_size
     sizes = np.geomspace(0.01 * critical, max(100 * critical, 3 * last.critical_batch_size), 100)
     minimax = [quadratics.best(float(size))[1] for size in sizes]
-    axes.set_title("best step for each batch size", loc="left")
+    axes.set_title("best step for each batch size: one form, four pairs of constants", loc="left")
     return lines(
         axes,
         [

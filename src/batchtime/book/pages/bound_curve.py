@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.quantity import Array, Scalars, number_text
 from batchtime.laws.time import UpdateTime
-from batchtime.runs.catalogue import experiment
+from batchtime.runs.catalogue import EXPERIMENTS, experiment
 from batchtime.runs.store import Store
 from batchtime.theory.curve import FirstOrder
 from batchtime.train.sweep import recorded
@@ -120,6 +120,65 @@ def capped_prediction(task: str, store: Store) -> tuple["Curve", list[Point]]:
     return fit_curve(constant), capped
 
 
+def arrived(task: str, store: Store, least: int = 3) -> list[Point]:
+    """Return the points of a task's constant step sizes, of so many runs or more each; sweeps need not be whole."""
+    named = [known for name, known in EXPERIMENTS.items() if name == task or name.startswith(f"{task}-rate-")]
+    found = [
+        point
+        for chosen in named
+        for runs in (recorded(chosen.sweep, name=chosen.name, store=store),)
+        if runs
+        for point in points_of(mean_updates([run.observation() for run in runs]), chosen.sweep.setting.learning_rate)
+    ]
+    return [point for point in found if point.runs >= least]
+
+
+def scatter(task: str, store: Store) -> float:
+    """Return the standard deviation of ln N about the mean of runs alike, over a task's constant step sizes.
+
+    Only batch sizes at which every run arrives count.
+    """
+    squares, freedom = 0.0, 0
+    for name, chosen in EXPERIMENTS.items():
+        if name != task and not name.startswith(f"{task}-rate-"):
+            continue
+        by_size: dict[int, list[float]] = {}
+        for run in recorded(chosen.sweep, name=name, store=store):
+            low, high = run.outcome.lower, run.outcome.upper
+            by_size.setdefault(run.batch_size, []).append(math.nan if high is None else math.log((low + high) / 2))
+        for logs in by_size.values():
+            if len(logs) > 1 and not any(map(math.isnan, logs)):
+                squares += float(np.var(logs)) * len(logs)
+                freedom += len(logs) - 1
+    return math.sqrt(squares / freedom)
+
+
+def beyond_first_order(curve: "Curve", seen: Sequence[Point]) -> tuple[float, float]:
+    """Return by what share A + alpha tau is too low at the warmest of equal temperatures: by the means, by the curve.
+
+    Warmest of those below half of the pole's at which three step sizes or more stand.
+    """
+    tau, here = max(equal_temperatures(cool(seen, curve)).items())
+    first = curve.first.distance + curve.first.alpha * tau
+    mean = math.exp(float(np.mean([math.log(point.distance) for point in here])))
+    return mean / first - 1, float(curve.distance(tau)) / first - 1
+
+
+def capped_bound(curve: "Curve", rule: LearningRate) -> float:
+    """Return the uniform bound of `curve-capped` for this curve: infinity where H does not exceed the pole."""
+    hottest = rule.maximum / rule.half_batch_size
+    if hottest >= curve.pole:
+        return math.inf
+    beta = curve.first.alpha / curve.pole / (1 - hottest / curve.pole)
+    return beta * hottest**2 / curve.first.distance
+
+
+def capped_excess(curve: "Curve", rule: LearningRate, held_out: Sequence[Point]) -> float:
+    """Return by what share the inverse law of `curve-capped` is too low at the mean that it is lowest at."""
+    law = curve.first.law(rule)
+    return max(point.updates / float(law.updates(point.batch_size)) - 1 for point in held_out)
+
+
 def fit_curve(seen: Sequence[Point]) -> Curve:
     """Fit a curve by least squares of relative errors; those next to the pole weigh less (soft l1).
 
@@ -169,6 +228,23 @@ def spread(groups: Mapping[float, Sequence[Point]], *, below: float = math.inf) 
     """Return the largest quotient of two distances at one temperature below a limit, less one."""
     here = [[point.distance for point in group] for tau, group in groups.items() if tau < below]
     return max(max(distances) / min(distances) for distances in here) - 1
+
+
+def sizes_text(seen: Sequence[Point]) -> str:
+    """Return the batch sizes of points as a reader lists them, the smallest first."""
+    return _and([f"{point.batch_size:g}" for point in sorted(seen, key=_size)])
+
+
+def updates_text(seen: Sequence[Point]) -> str:
+    """Return the mean updates of points as a reader lists them, those of the smallest batch size first."""
+    return _and([f"{point.updates:.0f}" for point in sorted(seen, key=_size)])
+
+
+_size = attrgetter("batch_size")
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]])
 
 
 def lift(seen: Sequence[Point], rate: float, curve: Curve) -> float:

@@ -31,7 +31,7 @@ from batchtime.book.plots import (
 )
 from batchtime.fit.inverse_law import LawFit
 from batchtime.fit.means import MeanUpdates, mean_updates
-from batchtime.laws.quantity import Interval
+from batchtime.laws.quantity import Interval, number_text
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.catalogue import EXPERIMENTS
 from batchtime.runs.records import RunRecord
@@ -63,8 +63,11 @@ def certified_and_measured(
     harmonic: Sequence[RunRecord],
     law: InverseLaw,
     best: Mapping[float, tuple[float, MeanUpdates]],
+    size: int,
 ) -> pd.DataFrame:
     """Draw certified, minimax, necessary and measured updates against the batch size, from the strongest down.
+
+    The title says what the certificate of the weighted average, the minimax number and the runs are at one batch size.
 
     Args:
         axes: Where to draw.
@@ -72,6 +75,7 @@ def certified_and_measured(
         harmonic: Runs at the capped step of the theorem for the last iterate.
         law: Fitted to these.
         best: By batch size, the best step size that was run and its mean updates.
+        size: The batch size of the title, one of `best`.
     """
     sizes = np.geomspace(1, max(record.batch_size for record in harmonic), 100)
     last, weighted = (one(constants=constants).harmonic()[1] for one in (LastIterate, WeightedAverage))
@@ -81,6 +85,9 @@ def certified_and_measured(
     measured = {"linestyle": "none", "color": FITTED, "marker": "o"}
     at_best = {"linestyle": "none", "color": MEASURED, "marker": "s"}
     least = {"color": LEFT_OUT, "linewidth": 3}
+    numbers = weighted.updates(size), Quadratics(constants=constants).best(size)[1], best[size][1].mean or math.nan
+    certified, worst, seen = (number_text(float(number), 2) for number in numbers)
+    axes.set_title(f"M = {size}: certified {certified}, minimax {worst}, measured {seen}", loc="left")
     return lines(
         axes,
         [

@@ -6,6 +6,10 @@ import pandas as pd
 
 from batchtime.fit.recommendation import Recommendation
 from batchtime.laws.quantity import interval_text, number_text
+from batchtime.plan.pilot import pilot_of
+from batchtime.runs.experiment import Experiment
+from batchtime.runs.store import data_folder
+from batchtime.train.own import own_experiment
 
 
 def in_words(one: Recommendation) -> str:
@@ -33,3 +37,33 @@ def recommendations(several: Sequence[Recommendation]) -> pd.DataFrame:
         }
         for one in several
     )
+
+
+GRIDS = {
+    "batchtime.train.samples.tabular:tabular": (8, 16, 32, 64, 128, 256, 512),
+    "batchtime.train.samples.residual:residual": (8, 16, 32, 64, 128),
+    "batchtime.train.samples.characters:characters": (4, 8, 16, 32, 64),
+}
+"""Batch sizes of the three models that train as people do."""
+GRID_SEEDS = (10, 11, 12)
+"""Of the whole grid: others than the pilot's, which are 0, 1 and 2."""
+
+
+def pilot_runs(function: str) -> Experiment:
+    """Return the pilot of one of the three models: two ends and a middle, three seeds each."""
+    return pilot_of(own_experiment(function, batch_sizes=GRIDS[function], max_updates=MOST_UPDATES))
+
+
+def grid_of(function: str) -> Experiment:
+    """Return the runs of the whole grid, at the size that was advised too."""
+    known = predictions()
+    sizes = known[known["function"] == function]["batch_size"].tolist()
+    return own_experiment(function, max_updates=MOST_UPDATES).changed(batch_sizes=sizes, seeds=GRID_SEEDS)
+
+
+MOST_UPDATES = 3000
+
+
+def predictions() -> pd.DataFrame:
+    """Return what was written down before the grids were trained: a row a model and batch size."""
+    return pd.read_csv(data_folder() / "predictions" / "own-models.csv")

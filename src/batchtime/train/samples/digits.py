@@ -1,17 +1,13 @@
-"""Two workloads of one's own, to copy from: a network of torchvision, and a regression.
-
-Each is a function that takes nothing and returns a `Task`. They use what scikit-learn brings along: no download.
-"""
+"""Handwritten digits for a vision transformer: a network of torchvision, and a torch data set read into memory."""
 
 import torch
-from sklearn import datasets
+from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from batchtime.runs.spec import Target
-from batchtime.train.datasets import examples_of, import_torchvision, split
-from batchtime.train.workloads import Task
+from batchtime import Target, Task
+from batchtime.train.datasets import import_torchvision
 
 
 class Digits(Dataset[tuple[Tensor, Tensor]]):
@@ -20,7 +16,7 @@ class Digits(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, indices: range) -> None:
         """Choose some of the 1,797."""
         self.indices = indices
-        self.images, self.labels = datasets.load_digits(return_X_y=True)
+        self.images, self.labels = load_digits(return_X_y=True)
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -51,43 +47,15 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(outputs, targets, reduction="none")
 
 
-def vision() -> Task:
+def digits() -> Task:
     """Return the digits for a vision transformer, to 20 % error."""
     return Task(
         model=transformer,
-        train=examples_of(Digits(range(1400))),
-        validation=examples_of(Digits(range(1400, 1797))),
+        train=Digits(range(1400)),
+        validation=Digits(range(1400, 1797)),
         loss=cross_entropy,
         metrics={"error": wrong, "loss": cross_entropy},
         target=Target(metric="error", value=0.2, hold=3),
         learning_rate=0.05,
-        version="1",
-    )
-
-
-def perceptron() -> nn.Module:
-    """Return one hidden layer of 32 rectifiers."""
-    return nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 1))
-
-
-def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the squared error of each example, in variances of the answers."""
-    return (outputs.squeeze(dim=1) - targets).square()
-
-
-def regression() -> Task:
-    """Return Friedman's first regression problem: 2,000 examples of ten features, and 400 more to validate on."""
-    features, answers = datasets.make_friedman1(2400, noise=1.0, random_state=0)
-    inputs = torch.as_tensor(2 * features - 1, dtype=torch.float32)
-    targets = torch.as_tensor((answers - answers.mean()) / answers.std(), dtype=torch.float32)
-    train, validation = split(inputs, targets, validation=400)
-    return Task(
-        model=perceptron,
-        train=train,
-        validation=validation,
-        loss=squared_error,
-        metrics={"squared_error": squared_error},
-        target=Target(metric="squared_error", value=0.2, hold=3),
-        learning_rate=0.1,
         version="1",
     )

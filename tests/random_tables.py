@@ -1,12 +1,10 @@
 """Random tables, good and bad, through `fit`, `recommend` and `predict`: each is answered or refused in words.
 
-A table is known by its number: `python tests/random_tables.py 0 100000` tries as many, and prints those that fail.
+A table is known by its number.
 """
 
 import json
 import math
-import sys
-import time
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -101,40 +99,44 @@ def _timings(random: np.random.Generator) -> list[UpdateTiming]:
 
 def asked(given: Tables) -> Iterator[str]:
     """Put each question about some tables, and yield what is wrong with its answer: nothing, if all is well."""
-    several = given.runs if isinstance(given.runs, dict) else None
-    for what in ("fit", "timings", "recommend", "predict"):
+    for ask in (_fit, _seconds, _recommend, _predict):
         try:
-            if what == "fit":
-                fitted = fit_inverse_law(given.runs) if several is None else fit_curve(several)  # type: ignore[arg-type]
-                answer: object = fitted.to_dict()
-                str(fitted)
-            elif what == "timings":
-                answer = fit_seconds(given.timings).to_dict()
-            elif what == "recommend":
-                found = recommend(
-                    given.runs,
-                    given.timings,
-                    learners=given.learners,
-                    max_batch_size=given.max_batch_size,
-                    multiple_of=given.multiple_of,
-                )
-                answer = found.to_dict()
-                str(found)
-                if found.refused != (found.batch_size is None) or found.refused != bool(found.reasons):
-                    yield "recommend: refused without a reason, or not"
-                if found.regret is not None and not 0 <= found.regret < math.inf:
-                    yield f"recommend: regret {found.regret}"
-                if found.best_guess is not None and not 0 < found.best_guess.predicted_seconds < math.inf:
-                    yield f"recommend: predicted {found.best_guess.predicted_seconds} s"
-            else:
-                sizes = [1.0, 48.0, 1e6]
-                answer = [one.to_dict() for one in predict(given.runs, given.timings or None, batch_sizes=sizes)]
+            answer = ask(given)
             json.dumps(without_infinities(answer), allow_nan=False)
         except BatchtimeError as error:
             if not str(error):
-                yield f"{what}: refused without words"
+                yield f"{ask.__name__}: refused without words"
         except Exception:  # noqa: BLE001 - any other one is what is looked for
-            yield f"{what}: {traceback.format_exc()}"
+            yield f"{ask.__name__}: {traceback.format_exc()}"
+
+
+def _fit(given: Tables) -> object:
+    fitted = fit_curve(given.runs) if isinstance(given.runs, dict) else fit_inverse_law(list(given.runs))  # type: ignore[arg-type]
+    return str(fitted), fitted.to_dict()
+
+
+def _seconds(given: Tables) -> object:
+    found = fit_seconds(given.timings)
+    return str(found), found.to_dict()
+
+
+def _recommend(given: Tables) -> object:
+    found = recommend(
+        given.runs,
+        given.timings,
+        learners=given.learners,
+        max_batch_size=given.max_batch_size,
+        multiple_of=given.multiple_of,
+    )
+    assert found.refused == (found.batch_size is None) == bool(found.reasons)
+    assert found.regret is None or 0 <= found.regret < math.inf
+    assert found.best_guess is None or 0 < found.best_guess.predicted_seconds < math.inf
+    return str(found), found.to_dict()
+
+
+def _predict(given: Tables) -> object:
+    found = predict(given.runs, given.timings or None, batch_sizes=[1.0, 48.0, 1e6])
+    return [str(one) for one in found], [one.to_dict() for one in found]
 
 
 def wrong(first: int, last: int) -> Iterator[tuple[int, str]]:
@@ -144,12 +146,3 @@ def wrong(first: int, last: int) -> Iterator[tuple[int, str]]:
         for number in range(first, last):
             for what in asked(tables(number)):
                 yield number, what
-
-
-if __name__ == "__main__":
-    begin, end = map(int, sys.argv[1:])
-    count = 0
-    for where, said in wrong(begin, end):
-        count += 1
-        print(f"table {where}: {said}", flush=True)
-    print(f"tables {begin} to {end - 1}: {count} wrong, {time.process_time():.0f} s of CPU", flush=True)

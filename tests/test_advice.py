@@ -22,6 +22,7 @@ from batchtime.fit.seconds import fit_seconds, measured_seconds
 from batchtime.laws.scaling import Network
 from batchtime.laws.time import AllReduceTime, UpdateTime
 from batchtime.laws.updates import InverseLaw
+from tests import random_tables
 
 LAW = InverseLaw(n_inf=300.0, alpha=9000.0)
 MACHINE = UpdateTime(fixed_seconds=2e-3, seconds_per_example=1e-4)
@@ -444,3 +445,10 @@ def any_tables(
             except BatchtimeError:
                 continue
             assert len(predicted) == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(0, 6), *(pytest.param(at, at + 200, marks=pytest.mark.full) for at in range(0, 1000, 200))]
+)
+def test_random_tables_by_number_are_answered_or_refused_in_words(first: int, last: int) -> None:
+    assert list(random_tables.wrong(first, last)) == []

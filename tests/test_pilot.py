@@ -74,7 +74,7 @@ def test_an_easier_target_lies_a_share_of_the_way_and_is_crossed_between_evaluat
     assert pilot_runs.easier(0.1, 0.9, 0.5) == pytest.approx(0.3)
     assert pilot_runs.crossing([1, 10, 100], [0.9, 0.6, 0.15], 0.3) == pytest.approx(math.sqrt(1000))
     assert pilot_runs.crossing([1, 10], [0.9, 0.6], 0.3) is None
-    with pytest.raises(FitError, match="starts at 0.1"):
+    with pytest.raises(FitError, match=r"starts at 0\.1"):
         pilot_runs.easier(0.2, 0.1, 0.5)
 
 
@@ -96,10 +96,10 @@ def test_recorded_replays_cost_at_most_five_trainings_and_lose_what_the_page_say
     usual, early, answered = (row for _, row in pilots.summary(recorded).iterrows())
     assert usual["sweeps"] >= 20
     assert usual["cost"] <= 5
-    assert usual["mean_loss_share"] <= 0.03
-    assert usual["worst_tenth_share"] <= 0.12
+    assert usual["mean_loss_share"] <= 0.02
+    assert usual["worst_tenth_share"] <= 0.10
     assert usual["bound_holds_share"] >= 0.9
-    assert usual["price_within_2_share"] >= 0.8
+    assert usual["price_within_2_share"] >= 0.9
     assert early["cost"] < 1.5
     assert answered["mean_loss_share"] < 0.1
 

@@ -643,6 +643,31 @@ window.batchtimeCalculator = (() => {
         "Column seed is not used here: where runs of one seed go together, the intervals of <code>batchtime fit</code> are the right ones.",
     ].filter(Boolean);
   }
+  function readTimings(text) {
+    const rows = text
+      .trim()
+      .split(/\r\n|\r|\n/)
+      .map((line) => line.split(/[,\t]/).map((cell) => cell.trim()));
+    const [size, seconds] = ["batch_size", "seconds"].map((name) => rows[0].indexOf(name));
+    if (size < 0 || seconds < 0) throw Error("the timings need a header with batch_size and seconds");
+    const found = rows.slice(1).map((row) => [Number(row[size]), Number(row[seconds])]);
+    if (!found.length || !found.every(([M, s]) => M > 0 && M <= 1e15 && s > 0 && s <= 1e15))
+      throw Error("each timing is a batch size and seconds, both more than 0");
+    return found;
+  }
+  function advise() {
+    try {
+      const { runs } = readTable($("table").value),
+        found = batchtimeAdvice.recommend(runs, readTimings($("timing").value)),
+        bound = show(100 * found.regret, 2);
+      $("advice").textContent = found.refused
+        ? `No advice: batch size ${found.batch_size} may take ${bound} % longer than the best (95 %), more than 15 %.`
+        : `Batch size ${found.batch_size}, at most ${bound} % slower than the best (95 %): ${duration(found.seconds)}; ${found.within.map((M) => show(M)).join(" to ")} within 5 %.`;
+      if (found.typical) $("advice").textContent += " With one run at each size a typical scatter is assumed: add seeds.";
+    } catch (error) {
+      $("advice").textContent = error.message;
+    }
+  }
   function fitTable(text, adopt = true) {
     $("fit").replaceChildren();
     $("refused").textContent = "";
@@ -715,6 +740,7 @@ window.batchtimeCalculator = (() => {
     state.shape = target.value;
     update();
   });
+  $("advise").addEventListener("click", advise);
   $("ask").addEventListener("click", () => fitTable($("table").value));
   $("file").addEventListener("change", async ({ target }) => {
     $("table").value = await target.files[0].text();

@@ -60,6 +60,7 @@ def add_script(
 ) -> None:
     """Give the script and the style to pages with presets alone."""
     if doctree is not None and any(MARK in node["ids"] for node in doctree.findall(nodes.raw)):
+        app.add_js_file("advice.js", loading_method="defer")
         app.add_js_file("calculator.js", loading_method="defer")
         app.add_css_file("calculator.css")
 

@@ -60,7 +60,11 @@ def fraction(text: str) -> float:
 
 def count(text: str) -> int:
     """Read a whole number of at least 1."""
-    value = int(text) if text.isdigit() else 0
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    value = int(text) if text.isdigit() else int(number) if math.isfinite(number) and number == int(number) else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return value

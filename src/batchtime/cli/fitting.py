@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from batchtime.cli import logs
+from batchtime.cli import ends, logs
 from batchtime.cli.common import (
     AddVerb,
     RefusedError,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from collections.abc import Sequence
 
     from batchtime.fit.advice import Runs
+    from batchtime.fit.energy import Energy
     from batchtime.fit.measurements import UpdateTiming
     from batchtime.fit.recommendation import Recommendation
     from batchtime.laws.scaling import Network
@@ -89,7 +90,7 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     recommend.add_argument(
         "--early",
         action="store_true",
-        help="a pilot at an easier target: cheaper, and refused where that tells nothing",
+        help="a pilot at an easier target: cheaper, refused where that says nothing",
     )
     recommend.add_argument(
         "--own-timings", action="store_true", help="of a named sweep: what `batchtime time` measured on this machine"
@@ -101,6 +102,16 @@ def add(verb: AddVerb, data: Verb, record: Verb) -> None:
     recommend.add_argument("--multiple-of", type=count, default=1, metavar="K", help="what each learner's share is")
     recommend.add_argument(
         "--limit", type=float, default=0.15, metavar="FRACTION", help="of the loss; refuse above it (default: 0.15)"
+    )
+    recommend.add_argument(
+        "--within", type=float, metavar="SECONDS", help="ask for the least metric after so long instead, by evaluations"
+    )
+    recommend.add_argument("--price-per-hour", type=float, metavar="PRICE", help="of one learner: adds what it costs")
+    recommend.add_argument(
+        "--unit",
+        default="examples",
+        metavar="NAME",
+        help="what batch sizes count, such as tokens (default: examples)",
     )
     recommend.add_argument("--latency", type=float, metavar="SECONDS", help="of a message between learners")
     recommend.add_argument("--bandwidth", type=float, metavar="BYTES", help="a second, of the network")
@@ -259,16 +270,24 @@ def _measurements(
 def _recommend(options: argparse.Namespace) -> Result:
     from batchtime.fit.recommendation import fastest
 
+    if options.within is not None:
+        return ends.within_time(options)
     network = _network(options)
-    name, several, missing = _recommendations(options, network)
+    name, several, missing, energy = _recommendations(options, network)
     best = fastest(several)
     found: dict[str, object] = {
         "source": name,
+        "unit": options.unit,
         **best.to_dict(),
         "by_learners": [one.to_dict() for one in several],
+        "energy": None if energy is None else energy.to_dict(),
+        "money": ends.money(several, options.price_per_hour),
         "missing": missing,
     }
     lines = [str(one) for one in several]
+    lines += [] if energy is None else [str(energy)]
+    lines += ends.money_text(several, options.price_per_hour)
+    lines += ends.unit_text(options.unit)
     lines += [f"  note: {sentence}" for sentence in (*missing, *best.warnings)]
     finite: dict[str, object] = without_infinities(found)
     if best.refused:
@@ -298,9 +317,12 @@ def _network(options: argparse.Namespace) -> "Network":
 
 def _recommendations(
     options: argparse.Namespace, network: "Network"
-) -> tuple[str, list["Recommendation"], tuple[str, ...]]:
-    """Return the name of what is asked about, a recommendation for each number of learners, and what is missing."""
+) -> tuple[str, list["Recommendation"], tuple[str, ...], "Energy | None"]:
+    """Return the name of what is asked about, a recommendation for each number of learners, what is missing, energy."""
+    from collections.abc import Mapping
+
     from batchtime.fit.advice import recommend
+    from batchtime.fit.energy import of_energy
     from batchtime.runs.published import PREFIX
 
     if options.pilot or options.early:
@@ -322,7 +344,7 @@ def _recommendations(
             tell_price=_tell_price,
             progress=bar(f"pilot {chosen.name}"),
         )
-        return chosen.name, run.recommendations, ()
+        return chosen.name, run.recommendations, (), None
     name, runs, timings, said = _measurements(options)
     allowed = "a second table, with columns batch_size,seconds, beside runs without time stamps"
     check(timings is not None, name="TIMING.csv", value=None, allowed=allowed)
@@ -347,7 +369,16 @@ def _recommendations(
         )
         for learners in options.learners
     ]
-    return name, several, said
+    energy = None
+    if any(one.joules for one in timings or []) and not isinstance(runs, Mapping) and not several[0].refused:
+        energy = of_energy(
+            list(runs),
+            timings or [],
+            max_batch_size=options.max_batch_size,
+            multiple_of=options.multiple_of,
+            limit=options.limit,
+        )
+    return name, several, said, energy
 
 
 def _tell_price(seconds: float | None) -> None:

@@ -54,7 +54,7 @@ Runs = Sequence[Observation] | Mapping[float, Sequence[Observation]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Drawn:
+class Drawn:
     """Times of the candidates in each draw.
 
     Args:
@@ -134,10 +134,11 @@ def recommend(
             )
         flat = list(observations)
         found = posterior(flat)
-        drawn = _drawn(found, seconds, learners=learners, network=network, bounds=bounds, reach=reach)
+        drawn = draw(found, seconds, learners=learners, network=network, bounds=bounds, reach=reach)
     except FitError as error:
         return Recommendation(learners=learners, reasons=(_sentence(error),))
-    further = next_measurement(found, seconds, drawn.sizes, drawn.losses(), drawn.time, learners=learners)
+    scatter = np.interp(drawn.sizes, found.means.sizes, found.means.scatter)
+    further = next_measurement(seconds, scatter, drawn.sizes, drawn.losses(), drawn.time, learners=learners)
     advice = _advice(drawn, learners=learners, limit=limit, further=further)
     said = (
         *_of_the_timings(timings, seconds, drawn, advice, learners),
@@ -153,7 +154,7 @@ def guess(observations: Sequence[Observation], seconds: Seconds) -> tuple[float,
     Raises:
         FitError: If the runs determine no law.
     """
-    drawn = _drawn(posterior(observations), seconds, reach=math.inf)
+    drawn = draw(posterior(observations), seconds, reach=math.inf)
     bounds = np.quantile(drawn.losses(), LEVEL, axis=0, method="higher")
     best = int(np.argmin(bounds))
     return float(drawn.sizes[best]), float(bounds[best]), float(np.exp(min(np.median(drawn.time[:, best]), 700.0)))
@@ -189,7 +190,7 @@ def _candidates(low: float, high: float, kept: Array, bounds: tuple[int, float, 
     return np.asarray(inside, dtype=np.float64)
 
 
-def _drawn(
+def draw(
     found: Posterior,
     seconds: Seconds,
     *,
@@ -197,13 +198,14 @@ def _drawn(
     network: Network = FREE,
     bounds: tuple[int, float, float] = (1, 0, math.inf),
     reach: float = REACH,
-) -> _Drawn:
+) -> Drawn:
+    """Return the times of candidates over laws and timings; see `recommend` for what is between which sizes."""
     run, timed = found.means.sizes, seconds.sizes * learners
     low, high = _ends(run, timed, reach)
     sizes = _candidates(low, high, np.concatenate((run, timed)), bounds)
     own = found.dimensions + len(knots_of(run, sizes))
     uniforms = quasi_random(DRAWS, own + seconds.dimensions)
-    return _Drawn(
+    return Drawn(
         sizes=sizes,
         rates=None,
         log_updates=found.draws(uniforms[:, :own], sizes),
@@ -212,7 +214,7 @@ def _drawn(
     )
 
 
-def _advice(drawn: _Drawn, *, learners: int, limit: float, further: NextMeasurement | None = None) -> Recommendation:
+def _advice(drawn: Drawn, *, learners: int, limit: float, further: NextMeasurement | None = None) -> Recommendation:
     """Return the candidate of the least bound, and what is known of it."""
     losses, time = drawn.losses(), drawn.time
     bounds = np.quantile(losses, LEVEL, axis=0, method="higher")
@@ -307,7 +309,7 @@ def _pilot_seconds(seconds: Seconds, observations: Sequence[Observation]) -> flo
 
 
 def _of_the_timings(
-    timings: Sequence[UpdateTiming], seconds: Seconds, drawn: _Drawn, advice: Recommendation, learners: int
+    timings: Sequence[UpdateTiming], seconds: Seconds, drawn: Drawn, advice: Recommendation, learners: int
 ) -> Iterator[str]:
     busy = max((timing.wall_over_cpu for timing in timings), default=1.0)
     if busy > BUSY:
@@ -345,7 +347,7 @@ def _of_the_timings(
 
 
 def _of_the_limits(
-    drawn: _Drawn,
+    drawn: Drawn,
     advice: Recommendation,
     ends: tuple[int | None, int | None],
     learners: int,
@@ -403,7 +405,16 @@ def _of_rates(
             pilot_seconds=cost,
         )
     drawn = _drawn_pairs(curve, seconds, learners=learners, network=network, bounds=bounds)
-    advice = _advice(drawn, learners=learners, limit=limit)
+    further = next_measurement(
+        seconds,
+        np.full(len(drawn.sizes), math.hypot(curve.misfit, TYPICAL_SCATTER)),
+        drawn.sizes,
+        drawn.losses(),
+        drawn.time,
+        rates=drawn.rates,
+        learners=learners,
+    )
+    advice = _advice(drawn, learners=learners, limit=limit, further=further)
     largest = curve.law.largest_learning_rate
     beyond = f"Learning rates above {largest:g}, the largest at which every seed reached the target, are not looked at."
     said = (
@@ -416,7 +427,7 @@ def _of_rates(
 
 def _drawn_pairs(
     curve: CurveFit, seconds: Seconds, *, learners: int, network: Network, bounds: tuple[int, float, float]
-) -> _Drawn:
+) -> Drawn:
     run = np.unique([one.batch_size for one in curve.cells])
     rates_run = np.unique([one.learning_rate for one in curve.cells])
     timed = seconds.sizes * learners
@@ -426,7 +437,7 @@ def _drawn_pairs(
     uniforms = quasi_random(PAIR_DRAWS, 4 + 12 + seconds.dimensions)
     updates = log_updates_of(curve, uniforms[:, :16], pairs[:, 0], pairs[:, 1])
     per_size = log_seconds_of(seconds, uniforms[:, 16:], sizes, learners, network)
-    return _Drawn(
+    return Drawn(
         sizes=pairs[:, 0],
         rates=pairs[:, 1],
         log_updates=updates,
@@ -435,7 +446,7 @@ def _drawn_pairs(
     )
 
 
-def _along(drawn: _Drawn, advice: Recommendation) -> _Drawn:
+def _along(drawn: Drawn, advice: Recommendation) -> Drawn:
     """Return the candidates at the learning rate of the advice alone."""
     guess = advice.best_guess
     here = np.flatnonzero(drawn.rates == guess.learning_rate) if guess is not None else np.arange(len(drawn.sizes))

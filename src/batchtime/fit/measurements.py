@@ -7,7 +7,7 @@ import pandas as pd
 
 LARGEST = 1e50
 """Of batch sizes, updates and seconds, and one over the least: beyond it squares of products are no numbers."""
-POSSIBLE = f"from {1 / LARGEST:g} to {LARGEST:g}"
+POSSIBLE = f"finite and more than 0 (from {1 / LARGEST:g} to {LARGEST:g})"
 
 
 def possible(value: float) -> bool:
@@ -43,6 +43,7 @@ class UpdateTiming:
         cpu_seconds: Of the thread in each of them; on a GPU what passed between two of its own events.
         updates: In a row, of each duration.
         loading_seconds: Wall seconds of an update's batch alone: drawn, gathered and augmented; none if not measured.
+        joules: Of an update; none if not measured.
     """
 
     batch_size: int
@@ -50,6 +51,7 @@ class UpdateTiming:
     cpu_seconds: tuple[float, ...]
     updates: int = 1
     loading_seconds: tuple[float, ...] = ()
+    joules: tuple[float, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -110,6 +112,7 @@ def timings_of(timings: pd.DataFrame) -> list[UpdateTiming]:
             batch_size=int(str(size)),
             wall_seconds=tuple(map(float, some["seconds"])),
             cpu_seconds=tuple(map(float, cpu[some.index])),
+            joules=tuple(map(float, some["joules"].dropna())) if "joules" in some else (),
         )
         for size, some in timings.groupby(timings["batch_size"].astype(np.int64))
     ]

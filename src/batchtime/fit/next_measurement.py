@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtri
 
-from batchtime.fit.law_draws import Posterior
 from batchtime.fit.likelihood import Indices
 from batchtime.fit.seconds import LEAST_ERROR, Seconds
 from batchtime.laws.quantity import Array
@@ -18,6 +17,8 @@ OUTCOMES = 5
 """How many outcomes of a measurement are looked at, evenly by probability."""
 DRAWS = 400
 """Of the draws, how many are weighed anew."""
+CONTENDERS = 100
+"""Candidates of the least bounds, of which one may be the best after the measurement."""
 LEAST_GAIN = 0.002
 """Of the bound: a measurement that lowers it by less is not proposed."""
 
@@ -41,11 +42,20 @@ class NextMeasurement:
     def text(self) -> str:
         """Return it as a sentence."""
         what = "A run" if self.kind == "runs" else "Timing updates"
-        return f"{what} at batch size {self.batch_size:g} would lower that to about {100 * self.regret_after:.2g} %."
+        after = f"{100 * self.regret_after:.2g} %"
+        rate = "" if self.learning_rate is None else f" and learning rate {self.learning_rate:.3g}"
+        return f"{what} at batch size {self.batch_size:g}{rate} would lower that to about {after}."
 
 
 def next_measurement(
-    found: Posterior, seconds: Seconds, sizes: Array, losses: Array, time: Array, *, learners: int = 1
+    seconds: Seconds,
+    scatter: Array,
+    sizes: Array,
+    losses: Array,
+    time: Array,
+    *,
+    rates: Array | None = None,
+    learners: int = 1,
 ) -> NextMeasurement | None:
     """Return the measurement after which the expected bound is least; None where none lowers it.
 
@@ -54,46 +64,60 @@ def next_measurement(
     good the cheaper is proposed: a timing before a run.
 
     Args:
-        found: The laws.
         seconds: The timings.
-        sizes: (C,) candidates.
+        scatter: (C,) standard deviation of log N of a run at each candidate.
+        sizes: (C,) candidates, by increasing batch size.
         losses: (D, C).
         time: (D, C) log seconds to the target.
+        rates: (C,) their learning rates; None with one or none.
         learners: That share each batch.
     """
     if len(sizes) < 2:
         return None
     step = max(len(losses) // DRAWS, 1)
     few, times = losses[::step], time[::step]
-    now = float(np.quantile(few, LEVEL, axis=0, method="higher").min())
+    bounds = np.quantile(few, LEVEL, axis=0, method="higher")
+    now = float(bounds.min())
     if not now > LEAST_GAIN:
         return None
-    order = np.argsort(few, axis=0)  # (D, C)
+    few = few[:, np.argsort(bounds, kind="stable")[:CONTENDERS]]
+    order = np.argsort(few, axis=0)  # (D, contenders)
     ordered = np.take_along_axis(few, order, axis=0)
+    places = _few(sizes) if rates is None else _few_pairs(sizes, rates)
     tried = []
-    for kind, place, noise in _measurements(found, seconds, sizes, learners):
+    for kind, place, noise in _measurements(seconds, scatter, sizes, places, learners):
         # What is measured is one factor of the time; the other's share of its scatter is noise to it.
         values = np.minimum(times[:, place], 1e3)
-        after = _expected(ordered, order, values, noise)
-        tried.append((after, kind, float(sizes[place])))
+        tried.append((_expected(ordered, order, values, noise), kind, place))
     if not tried:
         return None
     least = min(tried)[0]
     if not least < now - LEAST_GAIN:
         return None
     good = [one for one in tried if one[0] <= least + 0.2 * (min(now, 1e9) - least)]
-    after, kind, size = min(good, key=lambda one: (one[1] == "runs", one[0]))
-    return NextMeasurement(kind=kind, batch_size=size, learning_rate=None, regret_after=after)
+    after, kind, best = min(good, key=lambda one: (one[1] == "runs", one[0]))
+    rate = None if rates is None or kind == "timing" else float(rates[best])
+    return NextMeasurement(kind=kind, batch_size=float(sizes[best]), learning_rate=rate, regret_after=after)
+
+
+def _few(values: Array, most: int = 9) -> Indices:
+    """Return the places of some of the values, evenly."""
+    return np.unique(np.linspace(0, len(values) - 1, most).round().astype(np.intp))
+
+
+def _few_pairs(sizes: Array, rates: Array) -> Indices:
+    """Return the places of at most 9 batch sizes with at most 4 learning rates each, evenly."""
+    some = [values[_few(values, most)] for values, most in ((np.unique(sizes), 9), (np.unique(rates), 4))]
+    return np.flatnonzero(np.isin(sizes, some[0]) & np.isin(rates, some[1]))
 
 
 def _measurements(
-    found: Posterior, seconds: Seconds, sizes: Array, learners: int
+    seconds: Seconds, scatter: Array, sizes: Array, places: Indices, learners: int
 ) -> Iterator[tuple[Literal["runs", "timing"], int, float]]:
     """Return kinds, candidates and noise of what may be measured."""
-    places = np.unique(np.linspace(0, len(sizes) - 1, 9).round().astype(int))
     timed = np.log(seconds.sizes * learners)
     for place in places:
-        yield "runs", int(place), float(np.interp(sizes[place], found.means.sizes, found.means.scatter))
+        yield "runs", int(place), float(scatter[place])
         if np.abs(timed - math.log(sizes[place])).min() > 0.05:
             yield "timing", int(place), LEAST_ERROR
 

@@ -175,8 +175,9 @@ def refusal(change: float) -> str | None:
     """Return why an early pilot says nothing, if so."""
     if abs(change) <= MOVED:
         return None
+    percent = 100 * math.expm1(abs(change))
     return (
-        f"The ratio of the updates at both batch sizes still moves with the target, by {100 * math.expm1(abs(change)):.0f} %: "
+        f"The ratio of the updates at both sizes still moves with the target, by {percent:.0f} %: "
         "an easier target does not tell this one; do the pilot without --early."
     )
 

@@ -22,6 +22,8 @@ from batchtime.runs.records import RunRecord
 
 GRID = 80
 DRAWS = 500
+SEEDS = 5
+"""Of a sweep that are replayed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ def replays(chosen: Experiment, records: Sequence[RunRecord], timings: Sequence[
         raise FitError(f"{chosen.name}: at {len(whole)} batch sizes every seed reached the target; a replay needs 3")
     timings = [one for one in timings if min(whole) <= one.batch_size <= max(whole)]
     true = truth(used, whole, measured_seconds(timings))
-    for seed in chosen.sweep.seeds:
+    for seed in chosen.sweep.seeds[:SEEDS]:
         own = {r.batch_size: r for r in used if r.seed == seed and min(whole) <= r.batch_size <= max(whole)}
         for early in (False, True):
             try:
@@ -128,19 +130,16 @@ def _replay(
 
         trail = pilot_runs.run_pilot(sizes, timings, make, spent=scout)
         observations, cost = trail.observations, trail.cost
-    found = advice.recommend(observations, timings, reach=math.inf)
-    guess = found.best_guess
-    if guess is None or found.regret is None:
-        raise FitError(" ".join(found.reasons))
+    size, bound, _ = advice.guess(observations, seconds)
     return PilotReplay(
         sweep=chosen.name,
         seed=seed,
         early=early,
         runs=len(observations),
         cost=cost / true.least,
-        loss=max(true.loss(guess.batch_size), 0.0),
-        bound=found.regret,
-        refused=found.refused or reason is not None,
+        loss=max(true.loss(size), 0.0),
+        bound=bound,
+        refused=bound > advice.LIMIT or reason is not None,
         price=pilot_runs.PRICE[early] * scout / cost,
     )
 

@@ -1,9 +1,8 @@
 """From runs and timings to the batch size whose worst loss is least, over the laws and timings that they allow.
 
-Each draw is a law (`batchtime.law_draws`) and seconds per update (`batchtime.seconds`) that the measurements allow. At
-each candidate batch size its training time is held against the least of that draw: the loss. The advice is the size
-whose 95 % quantile of the loss is least, and that quantile is said: at most so much slower than the best. It is refused
-only where that exceeds a limit, or where nothing was measured near it.
+Each draw is a law and seconds per update that the measurements allow. At each candidate batch size its training time is
+held against the least of that draw: the loss. The advice is the size whose 95 % quantile of the loss is least, and that
+quantile is said: at most so much slower than the best. It is refused only above a limit, or where nothing was measured.
 """
 
 import math

@@ -31,9 +31,9 @@ def _evaluations(options: argparse.Namespace) -> "pd.DataFrame":
     """Return the evaluations of a table, of a folder that `read --out` wrote, or of a recorded sweep."""
     import pandas as pd
 
-    from batchtime.cli.logs import FILES
     from batchtime.fit.seconds import measured_seconds
     from batchtime.fit.within import evaluations_of
+    from batchtime.logs.tables import FILES
     from batchtime.train.sweep import recorded
 
     path = Path(options.source)

@@ -328,7 +328,7 @@ def test_a_plan_of_all_sweeps_tells_of_data_that_are_not_there_and_goes_on(tmp_p
 
 @pytest.mark.parametrize("arguments", [["sweep"], ["sweep", "digits-mlp", "--all"]])
 def test_a_sweep_wants_one_name_or_all(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert "allowed: one name, or --all" in complaint(capsys, *arguments)
+    assert "allowed: one name, --all, or --command" in complaint(capsys, *arguments)
 
 
 def test_published_runs_are_verified(capsys: pytest.CaptureFixture[str]) -> None:

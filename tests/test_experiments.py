@@ -1,6 +1,7 @@
 """Promises of the named sweeps and of how a reader may change them."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -67,8 +68,8 @@ def test_published_results_name_a_commit_that_made_them_and_a_quiet_machine() ->
         runs = store.runs(path.stem)
         assert len({run.spec for run in runs}) == len(runs), f"{path} holds a run twice"
         assert {(run.provenance.dirty, run.provenance.commit is None) for run in runs} == {(False, False)}
-    for path in sorted(data_folder().glob("timings/*.jsonl")):
-        timing = store.latest_timing(path.stem)
+    for name in sorted(EXPERIMENTS.keys() & {path.stem for path in data_folder().glob("timings/*.jsonl")}):
+        timing = store.latest_timing(name)
         assert (timing.provenance.dirty, timing.provenance.commit is None) == (False, False)
         assert timing.wall_over_cpu <= BUSY
 
@@ -105,7 +106,10 @@ def test_evaluation_took_at_most_a_tenth_of_a_recorded_task(title: str, known: E
 )
 def test_a_published_run_comes_out_again(name: str) -> None:
     reached = [run for run in Store(data_folder(), recording=True).runs(name) if run.outcome.status == "reached"]
-    cheapest = min(reached, key=lambda run: run.cost.cpu_seconds)
+    often = Counter((run.setting, run.batch_size) for run in reached)
+    # Beside three others a run on another processor can be judged.
+    judged = [run for run in reached if often[run.setting, run.batch_size] > 3] or reached
+    cheapest = min(judged, key=lambda run: run.cost.cpu_seconds)
     others = [run for run in reached if (run.setting, run.batch_size) == (cheapest.setting, cheapest.batch_size)]
     assert compare(cheapest, train(cheapest.spec), others) in ("the same", "within the spread")
 

@@ -406,14 +406,15 @@ const batchtimeAdvice = (() => {
         row.map((t, c) => t + laws[d][c]),
       ),
       least = times.map((row) => Math.min(...row)),
-      column = (value) => sizes.map((_, c) => times.map((row, d) => value(row[c], d)).sort((a, b) => a - b)),
+      column = (value) => sizes.map((_, c) => times.map((row, d) => value(row[c], d))
+          .sort((a, b) => (a < b ? -1 : Number(a > b)))),
       at = Math.ceil(LEVEL * (DRAWS - 1)),
       bounds = column((t, d) => (t < Infinity ? Math.expm1(Math.min(t - least[d], 50)) : Infinity)).map((list) => list[at]),
       bound = Math.min(...bounds),
       good = range(sizes.length).filter((c) => bounds[c] <= bound + AS_GOOD),
       best = good.reduce((a, b) => (roundness(sizes[b]) > roundness(sizes[a]) ? b : a)),
       middle = column((t) => t).map((list) => quantile(list, 0.5)),
-      near = range(sizes.length).filter((c) => middle[c] <= Math.min(...middle) + Math.log1p(0.05));
+      near = range(sizes.length).filter((c) => middle[c] <= Math.min(...middle.filter((m) => m < Infinity)) + Math.log1p(0.05));
     return {
       batch_size: sizes[best],
       regret: bounds[best],

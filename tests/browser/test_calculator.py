@@ -350,7 +350,7 @@ def test_a_reader_with_a_keyboard_alone_changes_the_result(page: Page) -> None:
     expect(page.locator("#calculator-fit")).to_contain_text(FITTED)
     assert settled(page) != before
     quantities = ["n_inf", "alpha", "delta", "gamma", "p", "learners"]
-    controls = {"preset", "again", "shape", "copy", "table", "ask", "file"}
+    controls = {"preset", "again", "shape", "copy", "table", "timing", "ask", "advise", "file"}
     assert reached == controls | set(quantities) | {f"{name}-slider" for name in quantities}
 
 

@@ -70,11 +70,17 @@ def _checkout(parts: tuple[str, ...]) -> tuple[str | None, bool | None]:
 
 @functools.cache
 def _cpu() -> str:
-    """Return the processor's name and the number of processors."""
+    """Return the processor's name, its family and model where they are told, and the number of processors.
+
+    One name stands for several generations, which round otherwise and take other times.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    told = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]
+    names = [value for key, value in told if key == "model name"]
+    first = dict(reversed(told))
     name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name} ({max(len(names), 1)} processors)"
+    which = f" family {first['cpu family']} model {first['model']}" if {"cpu family", "model"} <= set(first) else ""
+    return f"{name}{which} ({max(len(names), 1)} processors)"

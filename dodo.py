@@ -377,7 +377,17 @@ def task_test() -> Task:
         # In two processes: most of the time goes to waiting for browsers and for trainings of one thread.
         "actions": [
             CmdAction(
-                [sys.executable, "-m", "pytest", "-m", "not full", "--numprocesses", "2", "--dist", "worksteal"],
+                [
+                    sys.executable,
+                    "-m",
+                    "pytest",
+                    "-m",
+                    "not full and not long",
+                    "--numprocesses",
+                    "2",
+                    "--dist",
+                    "worksteal",
+                ],
                 shell=False,
                 env=os.environ | surroundings,
             )

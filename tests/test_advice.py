@@ -448,7 +448,7 @@ def any_tables(
 
 
 @pytest.mark.parametrize(
-    ("first", "last"), [(0, 6), *(pytest.param(at, at + 200, marks=pytest.mark.full) for at in range(0, 1000, 200))]
+    ("first", "last"), [(0, 6), *(pytest.param(at, at + 200, marks=pytest.mark.long) for at in range(0, 1000, 200))]
 )
 def test_random_tables_by_number_are_answered_or_refused_in_words(first: int, last: int) -> None:
     assert list(random_tables.wrong(first, last)) == []

@@ -92,7 +92,10 @@ def made() -> list[Table]:
     return tables
 
 
-@pytest.mark.parametrize("kind", [recorded, others_published, made])
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(recorded, marks=pytest.mark.long), pytest.param(others_published, marks=pytest.mark.long), made],
+)
 def test_the_script_advises_the_size_and_bound_of_the_package(root: Path, kind: object) -> None:
     tables: list[Table] = kind()  # type: ignore[operator]
     assert len(tables) >= 4

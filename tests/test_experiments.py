@@ -102,7 +102,11 @@ def test_evaluation_took_at_most_a_tenth_of_a_recorded_task(title: str, known: E
 @pytest.mark.usefixtures("data_sets")
 @pytest.mark.parametrize(
     "name",
-    [name if name.startswith("mnist") else pytest.param(name, marks=pytest.mark.full) for name in PUBLISHED],
+    [
+        name if name.startswith("mnist") else pytest.param(name, marks=pytest.mark.full)
+        for name in PUBLISHED
+        if name != "mnist-error-2-rate-0.64"  # past the largest rate: elsewhere the same seed may never get there
+    ],
 )
 def test_a_published_run_comes_out_again(name: str) -> None:
     reached = [run for run in Store(data_folder(), recording=True).runs(name) if run.outcome.status == "reached"]

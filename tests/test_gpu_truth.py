@@ -123,7 +123,7 @@ def test_the_recorded_answers_are_those_of_every_case_and_of_todays_advice(chose
         ), "run benchmarks/gpu_truth.py --record"
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_all_recorded_answers_are_those_of_todays_advice(chosen: pd.DataFrame) -> None:
     assert advised(chosen).batch_size == recorded(chosen, STORE).batch_size
 

@@ -122,7 +122,7 @@ def test_a_script_without_a_main_guard_is_told_so(folder: Path) -> None:
     assert 'if __name__ == "__main__":' in last
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_a_script_with_a_main_guard_sweeps(folder: Path) -> None:
     (folder / "script.py").write_text(SCRIPT.format(guard='if __name__ == "__main__":\n    '))
     done = subprocess.run([sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, check=False)

@@ -54,7 +54,7 @@ def fit_form(form: str, size: Array, seconds: Array) -> Seconds:
         return _straight(size, seconds, tile=1)
     if form == "tiles":
         return min((_straight(size, seconds, tile=tile) for tile in TILES), key=lambda law: _rms(law(size), seconds))
-    return _bent(size, seconds, np.array([np.inf]) if form == "larger of the two" else np.geomspace(0.25, 16.0, 13))
+    return _bent(size, seconds, np.array([np.inf]) if form == "larger of the two" else np.geomspace(0.25, 16.0, 25))
 
 
 def _straight(size: Array, seconds: Array, *, tile: int) -> Seconds:
@@ -73,16 +73,16 @@ def _bent(size: Array, seconds: Array, powers: Array) -> Seconds:
 
     The grid of knees delta / gamma and of p is made three times, each around the best of the one before.
     """
-    knees = np.geomspace(size.min() / 2, size.max() * 2, 30)
+    knees = np.geomspace(size.min() / 2, size.max() * 2, 60)
     for _ in range(3):
         relative = _joined(size / knees[:, None, None], powers[:, None]) / seconds  # (knees, powers, K)
         levels = relative.sum(axis=-1) / (relative**2).sum(axis=-1)
         squares = ((levels[..., None] * relative - 1) ** 2).sum(axis=-1)
         i, j = (int(place) for place in np.unravel_index(int(squares.argmin()), squares.shape))
         level, knee, power = float(levels[i, j]), float(knees[i]), float(powers[j])
-        knees = np.geomspace(knees[max(i - 1, 0)], knees[min(i + 1, len(knees) - 1)], 15)
+        knees = np.geomspace(knees[max(i - 1, 0)], knees[min(i + 1, len(knees) - 1)], 21)
         if len(powers) > 1:
-            powers = np.geomspace(powers[max(j - 1, 0)], powers[min(j + 1, len(powers) - 1)], 9)
+            powers = np.geomspace(powers[max(j - 1, 0)], powers[min(j + 1, len(powers) - 1)], 11)
     return lambda m: level * _joined(m / knee, np.array(power))
 
 

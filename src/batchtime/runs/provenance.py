@@ -50,8 +50,14 @@ def versions() -> dict[str, str]:
     found = {}
     for name in ("batchtime", "torch", "numpy"):
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
+            found[name] = _version(name)
     return found
+
+
+@functools.cache
+def _version(name: str) -> str:
+    """Return the version of an installed package; reading it takes a millisecond."""
+    return metadata.version(name)
 
 
 @functools.cache

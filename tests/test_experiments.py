@@ -102,20 +102,16 @@ def test_evaluation_took_at_most_a_tenth_of_a_recorded_task(title: str, known: E
 @pytest.mark.usefixtures("data_sets")
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name.startswith("mnist") else pytest.param(name, marks=pytest.mark.full)
-        for name in PUBLISHED
-        if name != "mnist-error-2-rate-0.64"  # past the largest rate: elsewhere the same seed may never get there
-    ],
+    # Runs of a second or two; the others take minutes together.
+    [name if name.startswith("mnist-l") else pytest.param(name, marks=pytest.mark.full) for name in PUBLISHED],
 )
 def test_a_published_run_comes_out_again(name: str) -> None:
-    reached = [run for run in Store(data_folder(), recording=True).runs(name) if run.outcome.status == "reached"]
-    often = Counter((run.setting, run.batch_size) for run in reached)
+    runs = Store(data_folder(), recording=True).runs(name)
+    often = Counter((run.setting, run.batch_size) for run in runs)
     # Beside three others a run on another processor can be judged.
-    judged = [run for run in reached if often[run.setting, run.batch_size] > 3] or reached
+    judged = [run for run in runs if often[run.setting, run.batch_size] > 3 and run.outcome.status == "reached"]
     cheapest = min(judged, key=lambda run: run.cost.cpu_seconds)
-    others = [run for run in reached if (run.setting, run.batch_size) == (cheapest.setting, cheapest.batch_size)]
-    assert compare(cheapest, train(cheapest.spec), others) in ("the same", "within the spread")
+    assert compare(cheapest, train(cheapest.spec), runs) in ("the same", "within the spread")
 
 
 @pytest.mark.parametrize(

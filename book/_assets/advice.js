@@ -159,6 +159,7 @@ const batchtimeAdvice = (() => {
     return { ...found, factor: Math.exp(shift[0] + found.v * shift[1]) };
   }
   function highest(f, low, high) {
+    // where f is largest: the best of 120 places, then golden sections around it
     const step = (high - low) / 120,
       places = range(121).map((j) => low + j * step),
       best = places.reduce((a, b) => (f(b) > f(a) ? b : a)),
@@ -424,7 +425,7 @@ const batchtimeAdvice = (() => {
       typical: found.means.typical,
     };
   }
-  return { recommend, groupsOf, relativeSpreads, ofLaw, ofMeans, mostLikelyLaw, normal };
+  return { recommend, highest, groupsOf, relativeSpreads, ofLaw, ofMeans, mostLikelyLaw, normal };
 })();
 if (typeof module !== "undefined") module.exports = batchtimeAdvice;
 else window.batchtimeAdvice = batchtimeAdvice;

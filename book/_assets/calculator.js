@@ -103,7 +103,7 @@ window.batchtimeCalculator = (() => {
         return a + b > 0 ? likelihood(bounded(2 * (Math.sqrt(1 + all / n) - 1)), all, n * mean) : -Infinity;
       };
 
-      const z = [highest(ofRatio, -30, 30), -Infinity, Infinity].reduce((a, b) => (ofRatio(b) > ofRatio(a) ? b : a));
+      const z = [batchtimeAdvice.highest(ofRatio, -30, 30), -Infinity, Infinity].reduce((a, b) => (ofRatio(b) > ofRatio(a) ? b : a));
       const top = ofRatio(z),
         best = residuals(w(-z), w(z)),
         v = bounded(best.squares / n);
@@ -128,7 +128,7 @@ window.batchtimeCalculator = (() => {
       };
       const finite = (at) => Math.min(Math.max(at, -60), 60);
       const critical = ends((at) => ofRatio(Math.abs(at) < 60 ? at : at * Infinity), finite(z), -60, 60);
-      const over = (law) => Math.max(law(0), law(Math.exp(highest((u) => law(Math.exp(u)), -30, 30))));
+      const over = (law) => Math.max(law(0), law(Math.exp(batchtimeAdvice.highest((u) => law(Math.exp(u)), -30, 30))));
       return {
         n_inf: a * updates,
         alpha: b * updates * unit,
@@ -157,20 +157,6 @@ window.batchtimeCalculator = (() => {
       else far = middle;
     }
     return near;
-  }
-  function highest(f, low, high) {
-    // where f is largest: the best of 120 places, then golden sections around it
-    const step = (high - low) / 120,
-      places = Array.from({ length: 121 }, (_, j) => low + j * step);
-    const best = places.reduce((a, b) => (f(b) > f(a) ? b : a)),
-      golden = (Math.sqrt(5) - 1) / 2;
-    let [left, right] = [best - step, best + step];
-    while (right - left > 1e-9) {
-      const width = golden * (right - left);
-      if (f(right - width) > f(left + width)) right = left + width;
-      else left = right - width;
-    }
-    return (left + right) / 2;
   }
   const logGamma = (twice) => {
     // of half a whole number

@@ -362,9 +362,9 @@ def draw_surface(axes: Axes, found: Surface, curve: CurveFit, seen: pd.DataFrame
 
 
 def by_rate(found: Surface) -> pd.DataFrame:
-    """Return the best batch size at each of five learning rates: learning_rate, batch_size, seconds, cost, inner.
+    """Return the best batch size at each of five learning rates: learning_rate, batch_size, seconds, cost_share, inner.
 
-    `cost` is what it takes more than the best pair; `inner` says that the optimum lies inside of what was measured.
+    `cost_share` is what it takes more than the best pair; `inner` says that it lies inside of what was measured.
     """
     rows = []
     for k in np.linspace(0, len(found.rates) - 1, 5).round().astype(int):
@@ -374,7 +374,7 @@ def by_rate(found: Surface) -> pd.DataFrame:
                 "learning_rate": float(found.rates[k]),
                 "batch_size": float(found.sizes[place]),
                 "seconds": float(found.seconds[k, place]),
-                "cost": float(found.seconds[k, place] / found.best.seconds - 1),
+                "cost_share": float(found.seconds[k, place] / found.best.seconds - 1),
                 "inner": 0 < place < len(found.sizes) - 1,
             }
         )
@@ -398,7 +398,7 @@ def habits(found: Surface, curve: CurveFit, timings: Sequence[UpdateTiming]) -> 
 
     Each starts from the middle learning rate that was run with its best batch size, and changes the batch size: with
     the rate kept, scaled in proportion (up to the largest), or with the root; or takes the largest batch that was
-    measured, with its best rate. Columns habit, batch_size, learning_rate, seconds, cost.
+    measured, with its best rate. Columns habit, batch_size, learning_rate, seconds, cost_share.
     """
     seconds, sizes = _measured(timings, curve)
     each = np.array([seconds.at(float(size)) for size in sizes])
@@ -421,7 +421,7 @@ def habits(found: Surface, curve: CurveFit, timings: Sequence[UpdateTiming]) -> 
     name = "the largest batch that was measured, its best rate"
     rows.append((name, float(found.sizes[-1]), float(found.rates[k]), float(found.seconds[k, -1])))
     frame = pd.DataFrame(rows, columns=["habit", "batch_size", "learning_rate", "seconds"])
-    return frame.assign(cost=frame["seconds"] / found.best.seconds - 1)
+    return frame.assign(cost_share=frame["seconds"] / found.best.seconds - 1)
 
 
 # What the model is worth on test images

@@ -150,9 +150,9 @@ def costs(curves: Mapping[str, CurveFit], timings: Mapping[str, Sequence[UpdateT
     rows = []
     for task, curve in curves.items():
         found = habits(surface(curve, timings[task]), curve, timings[task])
-        kept, linear, root, largest = (float(value) for value in found["cost"].iloc[1:])
+        kept, linear, root, largest = (float(value) for value in found["cost_share"].iloc[1:])
         rows.append((task, kept, linear, root, largest))
-    names = ["task", "rate kept_share", "in proportion_share", "with the root_share", "largest batch_share"]
+    names = ["task", "kept_share", "linear_share", "root_share", "largest_share"]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -171,15 +171,17 @@ def collapses(base: str, optimizers: Mapping[str, str], store: Store) -> pd.Data
             continue
         found = collapse(some)
         rows.append((title, int(found["pairs"].iloc[0]), *found["rms_share"]))
-    names = ["optimizer", "pairs", "p = 0_share", "p = 1/2_share", "p = 1_share"]
+    names = ["optimizer", "pairs", "none_share", "half_share", "one_share"]
     return pd.DataFrame(rows, columns=names)
 
 
-def adam_text(found: pd.DataFrame) -> str:
-    """Return in words which power describes each optimizer best."""
+def adam_text(found: pd.DataFrame, optimizers: Sequence[str]) -> str:
+    """Return in words which power describes each optimizer best, and of which no runs are recorded."""
     powers = dict(zip(found.columns[2:], ("0", "1/2", "1"), strict=True))
     said = []
     for row in found.to_dict("records"):
         best = min(powers, key=lambda name: row[name])
         said.append(f"{row['optimizer']}: p = {powers[best]} is the best of the three, {100 * row[best]:.2g} % (rms)")
-    return "; ".join(said) + "."
+    missing = [title for title in optimizers if title not in set(found["optimizer"])]
+    lacking = f" No sweeps with {' or '.join(missing)} at several learning rates are recorded yet." if missing else ""
+    return "; ".join(said) + "." + lacking

@@ -184,10 +184,10 @@ def test_what_no_machine_reads_stands_inside_sentences_and_has_a_kind() -> None:
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_the_reading_page_states_the_theorem_and_the_curve_that_are_proved(setting: Setting) -> None:
     page = (CHAPTER.parent / "chapters" / "bound.md").read_text(encoding="utf-8")
-    law, curve = re.findall(r"^\$\$$\n(.*?)^\$\$$", page, flags=re.DOTALL | re.MULTILINE)
+    law, constants, curve = re.findall(r"^\$\$$\n(.*?)^\$\$$", page, flags=re.DOTALL | re.MULTILINE)
     (step,) = re.findall(r"with \$(\\frac1\\eta = .*?)\$", page)
     proved = setting.names() | shown.weighted_theorem(setting) | {"room": False}
-    stated = [*relations(law), *relations(step)]
+    stated = [*relations(law), *relations(constants), *relations(step)]
     assert len(stated) == 4
     assert all(holds(relation, proved) for relation in stated)
     assert not any(holds(relation, proved | {r"\mu": 1.01 * proved[r"\mu"]}) for relation in stated[1:3])

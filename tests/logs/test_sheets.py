@@ -253,9 +253,12 @@ def test_a_number_that_is_grouped_wrongly_is_none(text: str) -> None:
     assert numbers.number(text, ".") is None
 
 
-def test_a_hundred_thousand_rows_are_read_in_three_seconds(tmp_path: Path) -> None:
-    rows = "".join(f"{2 ** (i % 10)},{i + 100}.5,{i},{i},false,0.1\n" for i in range(100_000))
-    path = write(tmp_path / "a.csv", f"batch_size,updates,seed,updates_lower,censored,lr\n{rows}")
-    begun = time.process_time()
-    assert len(observations_of(read_runs(path))) == 100_000
-    assert time.process_time() - begun < 3
+def test_ten_times_the_rows_take_no_more_than_twenty_times_as_long(tmp_path: Path) -> None:
+    spent = []
+    for count in (10_000, 100_000):
+        rows = "".join(f"{2 ** (i % 10)},{i + 100}.5,{i},{i},false,0.1\n" for i in range(count))
+        path = write(tmp_path / f"{count}.csv", f"batch_size,updates,seed,updates_lower,censored,lr\n{rows}")
+        begun = time.process_time()
+        assert len(observations_of(read_runs(path))) == count
+        spent.append(time.process_time() - begun)
+    assert spent[1] < 20 * spent[0]

@@ -8,7 +8,7 @@ import pytest
 
 from batchtime.book import one_curve
 from batchtime.book.pages import scale_the_rate
-from batchtime.errors import FitError
+from batchtime.errors import FitError, ParameterError
 from batchtime.fit.curve import Cell, CurveFit, fit_curve
 from batchtime.fit.measurements import UpdateTiming
 from batchtime.laws.curve import CurveLaw
@@ -141,3 +141,11 @@ def test_held_out_pairs_stand_beside_what_was_written_before_them() -> None:
         assert row["predicted"] == same["updates"].item()
     fitted = {(one.batch_size, one.learning_rate) for one in one_curve.fitted(task).cells}
     assert not fitted & set(zip(held["batch_size"], held["learning_rate"], strict=True))
+
+
+def test_a_task_without_a_curve_is_refused_by_name() -> None:
+    """A name that is none is answered with the nearest; a task of one learning rate with how many it has."""
+    with pytest.raises(ParameterError, match=r"mnist-eror-2.*mnist-error-2"):
+        one_curve.swept("mnist-eror-2", Store(data_folder()))
+    with pytest.raises(FitError, match="1 constant learning rates"):
+        one_curve.swept("europarl-gru", Store(data_folder()))

@@ -21,7 +21,7 @@ from batchtime.fit.pairs import Pair, best_pair
 from batchtime.fit.seconds import Seconds, measured_seconds
 from batchtime.laws.curve import CurveLaw
 from batchtime.laws.quantity import Array, Interval
-from batchtime.runs.catalogue import EXPERIMENTS
+from batchtime.runs.catalogue import EXPERIMENTS, experiment
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import RunRecord
 from batchtime.runs.spec import Optimizer
@@ -80,8 +80,10 @@ def swept(workload: str, store: Store, *, seeds: int | None = None) -> Swept:
 
     Raises:
         FitError: If fewer than two constant learning rates were swept.
+        ParameterError: If there is no such task.
     """
-    known = (one for one in EXPERIMENTS.values() if workload in (one.name, one.variant_of))
+    base = experiment(workload).name
+    known = (one for one in EXPERIMENTS.values() if base in (one.name, one.variant_of))
     plain = [one.changed(seeds=seeds) for one in known if one.sweep.setting.optimizer == Optimizer()]
     same = [one for one in plain if one.sweep.setting.sampling == plain[0].sweep.setting.sampling]
     records = {}
@@ -90,7 +92,9 @@ def swept(workload: str, store: Store, *, seeds: int | None = None) -> Swept:
         records[one.name] = [record for record in store.runs(one.name) if record.spec in wanted]
     constant = [o for o in same if o.sweep.setting.learning_rate.half_batch_size == 0 and records[o.name]]
     if len(constant) < 2:
-        raise FitError(f"{workload} has runs at {len(constant)} constant learning rates; a curve needs two")
+        raise FitError(
+            f"{workload} has runs at {len(constant)} constant learning rates; a curve needs two: sweep another"
+        )
     return Swept(workload=workload, sweeps=tuple(same), records=records)
 
 

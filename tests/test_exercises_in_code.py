@@ -39,10 +39,10 @@ def solution(name: str) -> Callable[..., object]:
 
 
 def printed(notebook: Path) -> list[str]:
-    """Return the lines that an executed notebook printed."""
+    """Return the lines that an executed notebook printed: a kernel may send a line and its end as two outputs."""
     cells = nbformat.read(notebook, as_version=4).cells
     outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
-    return [line for output in outputs for line in output.get("text", "").splitlines()]
+    return "".join(output.get("text", "") for output in outputs).splitlines()
 
 
 def test_each_exercise_has_a_cell_with_a_blank_and_a_solution() -> None:

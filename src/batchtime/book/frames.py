@@ -84,7 +84,7 @@ def by_batch_size(chosen: Experiment, records: Sequence[RunRecord], law: Inverse
         rows.append(
             {
                 "batch_size": size,
-                "runs_are": "sealed" if size in chosen.sealed else "left out" if size in chosen.left_out else "fitted",
+                "runs_are": "held out" if size in chosen.sealed else "left out" if size in chosen.left_out else "fitted",
                 "runs": len(here),
                 "reached": sum(record.outcome.status == "reached" for record in here),
                 "updates": mean,

@@ -5,6 +5,7 @@
 - A labelled equation of the chapter "The bound" is followed by a link to the test that executes it; the directive
   `{executed}` lists all of them.
 - The directive `{minutes}` puts into the margin how long a page takes to read, counted from its words.
+- The hidden code of an executed page is in one control at its end.
 - An executed page ends with the notebook that made it, how long that took, and the command that runs it again; and,
   where it is known in which repository the book is published, with links that open the notebook on the web.
 - Docstrings are shown as they are written, as plain text with code in backquotes.
@@ -282,6 +283,44 @@ def add_origin(app: Sphinx, doctree: nodes.document) -> None:
     next(iter(doctree.findall(nodes.section))).append(origin)
 
 
+def pass_by(_translator: Any, _node: nodes.Element) -> None:
+    """Write nothing of a node but what it holds."""
+
+
+class all_code(nodes.Part, nodes.Element):  # noqa: N801 - a node is named as it is written in a tree
+    """The code of a page, closed until a reader opens it."""
+
+
+def open_code(translator: Any, _node: nodes.Element) -> None:
+    """Begin what the browser opens and closes, by mouse and by keyboard."""
+    translator.body.append('<details class="all-code"><summary>The code of this page</summary>\n')
+
+
+def close_code(translator: Any, _node: nodes.Element) -> None:
+    """End it."""
+    translator.body.append("</details>\n")
+
+
+def fold_code(app: Sphinx, doctree: nodes.document) -> None:
+    """Gather the hidden code of an executed page in one control at its end, in place of one at each cell."""
+    if Path(app.env.doc2path(app.env.docname)).suffix != ".ipynb":
+        return
+    gathered = all_code()
+    for cell in list(doctree.findall(nodes.container)):
+        if cell.get("nb_element") != "cell_code" or cell.get("hide_mode") != "input":
+            continue
+        source = cell.children[0]
+        if not isinstance(source, nodes.Element) or source.get("nb_element") != "cell_code_source":
+            continue
+        cell.remove(source)
+        del cell["hide_mode"]
+        gathered += nodes.container("", source, classes=["cell"])
+        if not cell.children:
+            cell.parent.remove(cell)
+    if gathered.children:
+        next(iter(doctree.findall(nodes.section))).append(gathered)
+
+
 def mend_roles(
     _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: nodes.document | None
 ) -> None:
@@ -321,10 +360,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("executed", Executed)
     app.add_directive("minutes", Minutes)
     app.add_node(minutes_to_read)
+    app.add_node(all_code, html=(open_code, close_code), latex=(pass_by, pass_by), text=(pass_by, pass_by))
     app.connect("config-inited", take_mathjax)
     app.connect("autodoc-process-docstring", plain_docstring, priority=400)  # before its sections are read
     # Before Sphinx collects the files to download, at priority 500.
     app.connect("doctree-read", count_minutes, priority=300)  # before controls are added, which are closed
+    app.connect("doctree-read", fold_code, priority=350)  # before the page's origin, which comes after it
     app.connect("doctree-read", add_origin, priority=400)
     app.connect("doctree-read", link_to_tests, priority=400)
     app.add_transform(KeepExamples)

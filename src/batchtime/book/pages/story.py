@@ -132,20 +132,32 @@ def habit_bars(axes: Axes, costs: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def one_network(workload: str, devices: Sequence[str]) -> pd.DataFrame:
-    """Return the published seconds of an update of one network on some devices, and the line through each.
+def published_medians(workload: str, devices: Sequence[str]) -> pd.DataFrame:
+    """Return the published seconds of an update of one network on some devices, as `own_medians` does."""
+    timed = gpu_times.timed_series()
+    here = timed[(timed["workload"] == workload) & (timed["learners"] == 1)]
+    sizes = {device: here[here["device"] == device] for device in devices}
+    return _with_lines(
+        {device: dict(zip(one["batch_size"], one["seconds"], strict=True)) for device, one in sizes.items()}
+    )
+
+
+def own_medians(timings: Mapping[str, Sequence[UpdateTiming]]) -> pd.DataFrame:
+    """Return the median seconds of an update on some machines, and the line through those of each.
 
     Columns: device, batch_size, milliseconds, fixed_milliseconds, milliseconds_per_example, break_even.
     """
-    timed = gpu_times.timed_series()
+    return _with_lines({device: median_seconds(some) for device, some in timings.items()})
+
+
+def _with_lines(seconds: Mapping[str, Mapping[float, float]]) -> pd.DataFrame:
     parts = []
-    for device in devices:
-        some = timed[(timed["workload"] == workload) & (timed["device"] == device) & (timed["learners"] == 1)]
-        size, seconds = some["batch_size"].to_numpy(dtype=float), some["seconds"].to_numpy(dtype=float)
-        fixed, each = gpu_truth.line(size, seconds)
+    for device, some in seconds.items():
+        size, each = np.array(list(some), dtype=np.float64), np.array(list(some.values()), dtype=np.float64)
+        fixed, slope = gpu_truth.line(size, each)
         parts.append(
-            pd.DataFrame({"device": device, "batch_size": size, "milliseconds": 1e3 * seconds}).assign(
-                fixed_milliseconds=1e3 * fixed, milliseconds_per_example=1e3 * each, break_even=fixed / each
+            pd.DataFrame({"device": device, "batch_size": size, "milliseconds": 1e3 * each}).assign(
+                fixed_milliseconds=1e3 * fixed, milliseconds_per_example=1e3 * slope, break_even=fixed / slope
             )
         )
     return pd.concat(parts, ignore_index=True)
@@ -156,7 +168,7 @@ def two_machines(axes: Axes, seen: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         axes: Where to draw.
-        seen: Of `one_network`.
+        seen: Of `own_medians`.
     """
     sizes = plots.even_grid(list(seen["batch_size"]))
     for colour, mark, (device, some) in zip(

@@ -1,13 +1,16 @@
 """The reading path: each page opens with its finding and a figure, ends with what to take away and exercises."""
 
 import re
+import resource
 from pathlib import Path
 
 import pytest
 import yaml
 from bs4 import BeautifulSoup, Tag
 
+from batchtime.book import rerun
 from tests.pages import parsed
+from tests.teaching import check_command, commands, shell_lines
 
 ROOT = Path(__file__).parents[2]
 CONTENTS = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
@@ -111,3 +114,24 @@ def test_every_measured_number_of_a_page_comes_from_the_build(name: str) -> None
     )
     typed = set(re.findall(r"\d[\d,]*\.\d+(?: %)?|\d+ %", text))
     assert typed <= {"95 %", "5 %", "90 %", "10 %", "12.5 %", "1 %", "2 %", "30 %", "100 %"}
+
+
+def test_the_lab_says_how_a_page_is_run_again_in_commands_that_the_program_takes() -> None:
+    found = commands(source("lab"))
+    assert len(found) == shell_lines(ROOT / "book" / "lab.md") == 2
+    for words in found:
+        check_command(words)
+
+
+@pytest.mark.full
+def test_a_page_of_the_lab_that_trains_with_other_values_takes_at_most_two_minutes(tmp_path: Path) -> None:
+    (given,) = re.findall(r'-p batch_sizes "\[([\d, ]+)\]" -p seeds (\d+)', source("lab"))
+    values = {
+        "workload": "digits-mlp",
+        "batch_sizes": [int(size) for size in given[0].split(",")],
+        "seeds": int(given[1]),
+    }
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    rerun.execute(ROOT / "notebooks" / "inverse-law.md", tmp_path / "page.ipynb", values | {"out_dir": str(tmp_path)})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime - before.ru_utime < 120  # CPU seconds of the kernel, on one thread

@@ -1,4 +1,4 @@
-"""What the page of the calculator needs of Sphinx: its presets as data of the page, its scripts and its style.
+"""What the calculator and the class in a browser need of Sphinx: numbers as data of the page, scripts and styles.
 
 The scripts ask for no file, so that the page works from file://; the numbers come from executed notebooks.
 """
@@ -13,6 +13,11 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 MARK = "calculator-presets"
+LESSON = "lesson-data"
+DATA = {"machines": "calculator-machines", "recorded": LESSON}
+ENGINE = ("advice.js", "model.js")
+SCRIPTS = {MARK: (*ENGINE, "calculator.js"), LESSON: (*ENGINE, "lesson.js")}
+STYLES = {MARK: "calculator.css", LESSON: "lesson.css"}
 
 
 def data_element(mark: str, value: object) -> nodes.raw:
@@ -78,8 +83,8 @@ class Presets(GluedData):
         return {"title": title, **self.glued(place), **({"curve": self.glued(curve)} if plus else {})}
 
 
-class Machines(GluedData):
-    """`{machines}` with `page:name:s`: other machines to choose from."""
+class Data(GluedData):
+    """`{machines}` or `{recorded}` with `page:name:s`: other machines to choose from, or the students of a class."""
 
     required_arguments = 1
 
@@ -90,25 +95,27 @@ class Machines(GluedData):
             Error: If the argument has another form, or the notebook or what it should glue is missing.
         """
         try:
-            return [data_element("calculator-machines", self.glued(self.arguments[0]))]
+            return [data_element(DATA[self.name], self.glued(self.arguments[0]))]
         except (LookupError, OSError, ValueError) as error:
-            raise self.error(f"{{machines}}: {error}") from error
+            raise self.error(f"{{{self.name}}}: {error}") from error
 
 
 def add_script(
     app: Sphinx, _page: str, _template: str, _context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Give the script and the style to pages with presets alone."""
-    if doctree is not None and any(MARK in node["ids"] for node in doctree.findall(nodes.raw)):
-        app.add_js_file("advice.js", loading_method="defer")
-        app.add_js_file("model.js", loading_method="defer")
-        app.add_js_file("calculator.js", loading_method="defer")
-        app.add_css_file("calculator.css")
+    """Give their scripts and their style to pages with data of the calculator or of the class alone."""
+    found = {mark for node in doctree.findall(nodes.raw) for mark in node["ids"]} if doctree is not None else set()
+    for mark, scripts in SCRIPTS.items():
+        if mark in found:
+            for script in scripts:
+                app.add_js_file(script, loading_method="defer")
+            app.add_css_file(STYLES[mark])
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
     app.add_directive("presets", Presets)
-    app.add_directive("machines", Machines)
+    for name in DATA:
+        app.add_directive(name, Data)
     app.connect("html-page-context", add_script)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

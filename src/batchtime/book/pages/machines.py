@@ -29,7 +29,7 @@ def seconds_of(workload: str, device: str) -> tuple[pd.DataFrame, str]:
     same = frame["workload"] == workload if "workload" in frame else True
     chosen = frame[same & (frame["device"] == device) & (frame["learners"] == 1)]
     if chosen.empty:
-        raise ParameterError(f"nobody published seconds of {workload!r} on {device!r}; `published.timed` lists them all")
+        raise ParameterError(f"no published seconds of {workload!r} on {device!r}; `published.timed` lists them all")
     source = series["source"][workload] if workload in series.index else str(chosen["source"].iloc[0])
     return chosen[["batch_size", "seconds"]].reset_index(drop=True), str(source)
 

@@ -98,7 +98,11 @@ def a_third_of_those_made() -> list[Table]:
 
 
 @pytest.mark.parametrize(
-    "kind", [a_third_of_those_made, *(pytest.param(kind, marks=pytest.mark.full) for kind in (made, recorded, others_published))]
+    "kind",
+    [
+        a_third_of_those_made,
+        *(pytest.param(kind, marks=pytest.mark.full) for kind in (made, recorded, others_published)),
+    ],
 )
 def test_the_script_advises_the_size_and_bound_of_the_package(root: Path, kind: object) -> None:
     tables: list[Table] = kind()  # type: ignore[operator]

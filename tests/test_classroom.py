@@ -307,7 +307,9 @@ def test_a_disturbed_measurement_is_made_again_and_in_the_end_taken_as_it_is(
         asked.append(most_wall_over_cpu)
         if most_wall_over_cpu < np.inf:
             raise ClockError("others were running")
-        taken = [replace(clocked[0], setting=spec.setting, batch_size=spec.batch_size, seed=spec.seed) for spec in specs]
+        taken = [
+            replace(clocked[0], setting=spec.setting, batch_size=spec.batch_size, seed=spec.seed) for spec in specs
+        ]
         for run in taken:
             writer.append(run)
         return taken

@@ -1,6 +1,7 @@
 """Promises of the classroom: a student's story from real runs, and a class whose law is found when it is known."""
 
 import contextlib
+import functools
 import io
 import json
 import re
@@ -29,6 +30,7 @@ from batchtime.runs.store import Store, Writer
 from .test_cli import complaint
 
 DESIGN = StudyDesign(seeds=12, batch_sizes=BATCH_SIZES)
+pooled = functools.cache(lambda number: pool(students(number)))  # several tests ask for the same simulated class
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
@@ -181,7 +183,7 @@ def test_other_mistakes_of_a_class_are_told_in_one_line(tmp_path: Path, capsys: 
 def test_the_law_of_a_class_is_found_and_its_interval_covers(classes: int, least: int) -> None:
     held = 0
     for number in range(classes):
-        fit = pool(students(number))
+        fit = pooled(number)
         low, high = fit.together.intervals.critical_batch_size
         assert low is not None
         assert high is not None
@@ -195,7 +197,7 @@ CLASSES = pytest.mark.parametrize("classes", [4, pytest.param(8, marks=pytest.ma
 
 @CLASSES
 def test_the_interval_of_independent_runs_narrows_by_the_root_of_the_students(classes: int) -> None:
-    factors = [pool(students(number)).narrowing("critical_batch_size") for number in range(classes)]
+    factors = [pooled(number).narrowing("critical_batch_size") for number in range(classes)]
     assert None not in factors
     assert np.median([factor for factor in factors if factor]) == pytest.approx(np.sqrt(12), rel=0.25)
 

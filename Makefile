@@ -24,7 +24,7 @@ help:  ## list the commands
 book: .venv/installed  ## run the notebooks that changed, render the book: _build/html/index.html
 	@$(DOIT) book
 
-test: .venv/installed  ## render the book, then run every test
+test: .venv/installed  ## render the book, then run the tests; the same in larger numbers: .ci/run
 	@$(DOIT) test
 
 zip: .venv/installed  ## the book as one file to hand on: _build/batchtime-book.zip

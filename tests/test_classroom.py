@@ -52,7 +52,9 @@ def students(number: int, design: StudyDesign = DESIGN) -> list[StudentResult]:
 def told(in_this_process: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
     """Return a data folder in which student 3 has been through the whole story."""
     folder = tmp_path_factory.mktemp("told")
-    assert cli.main(["class", "--student", "3", "--data", str(folder), "--out", str(folder)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classroom, "BUSY", np.inf)  # on a busy machine each measurement would be made several times
+        assert cli.main(["class", "--student", "3", "--data", str(folder), "--out", str(folder)]) == 0
     return folder
 
 
@@ -180,7 +182,7 @@ def test_other_mistakes_of_a_class_are_told_in_one_line(tmp_path: Path, capsys: 
 # The class
 
 
-@pytest.mark.parametrize(("classes", "least"), [(6, 5), pytest.param(20, 16, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("classes", "least"), [(3, 2), pytest.param(20, 16, marks=pytest.mark.full)])
 def test_the_law_of_a_class_is_found_and_its_interval_covers(classes: int, least: int) -> None:
     held = 0
     for number in range(classes):
@@ -193,7 +195,7 @@ def test_the_law_of_a_class_is_found_and_its_interval_covers(classes: int, least
     assert held >= least  # 19 are expected of 20, with a standard deviation of 1
 
 
-CLASSES = pytest.mark.parametrize("classes", [4, pytest.param(8, marks=pytest.mark.full)])
+CLASSES = pytest.mark.parametrize("classes", [3, pytest.param(8, marks=pytest.mark.full)])
 
 
 @CLASSES

@@ -20,8 +20,7 @@ KINDS = sorted(
     }
     | {"index.html", "calculator.html", "genindex.html", "search.html"}
 )
-# These and every fourth of the others: the larger test below visits all.
-SOME = sorted({*KINDS, *NAMES[::4]})
+SOME = {*KINDS, *NAMES[::4]}
 READERS = sorted(set(NAMES) - {"genindex.html", "search.html", "slides/index.html"})  # slides: test_slides.py
 # Pages that cannot do without mathematics: were none found there, the test would look for it in the wrong way.
 FORMULAS = {"notation.html", "protocol.html"} | {name for name in NAMES if name.startswith(("runs/", "bound/"))} - {
@@ -142,17 +141,23 @@ def test_the_book_has_pages_to_visit_and_pages_with_formulas(site: Path) -> None
     assert set(KINDS) <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", SOME)
+def visited(someone: Reader, address: str) -> Page:
+    """Open a page on a desk, in the light; demand that it asks for nothing elsewhere and complains about nothing."""
+    someone.page.set_viewport_size(DESK)  # type: ignore[arg-type]
+    someone.page.emulate_media(color_scheme="light")
+    page = someone.open(address)
+    assert (someone.outside, someone.complaints) == ([], [])  # before axe, which fetches style sheets by itself
+    return page
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in SOME else pytest.mark.full) for name in NAMES])
 def test_a_page_is_whole_drawn_and_quiet_and_fits_a_phone_and_each_kind_is_accessible(
     one_reader: Reader, name: str
 ) -> None:
-    one_reader.page.set_viewport_size(DESK)  # type: ignore[arg-type]
-    one_reader.page.emulate_media(color_scheme="light")
-    page = one_reader.open((SITE / name).as_uri())
-    assert (one_reader.outside, one_reader.complaints) == ([], [])  # before axe, which fetches style sheets by itself
+    page = visited(one_reader, (SITE / name).as_uri())
     if name in READERS:
         check_formulas(page, name)
-        if name in KINDS:  # the others keep the rules in the larger test below
+        if name in KINDS:  # of the others, the larger test below demands it
             assert violations(page) == []
             one_reader.use("dark")
             assert violations(page, rules=COLOURS) == []
@@ -171,26 +176,20 @@ def test_a_page_that_is_served_is_quiet_and_soon_seen(browser: Browser, server: 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("served", "viewport"), [(True, DESK), (False, PHONE)], ids=["served-desk", "file-phone"])
-def test_every_page_keeps_every_rule_light_and_dark(
-    one_reader: Reader, server: str, name: str, viewport: dict[str, int], *, served: bool
+def test_every_page_that_is_served_keeps_every_rule_on_a_desk_and_a_phone_light_and_dark(
+    one_reader: Reader, server: str, name: str
 ) -> None:
-    one_reader.page.set_viewport_size(viewport)  # type: ignore[arg-type]
-    one_reader.page.emulate_media(color_scheme="light")
-    page = one_reader.open(f"{server}/{name}" if served else (SITE / name).as_uri())
-    assert (one_reader.outside, one_reader.complaints) == ([], [])  # before axe, as above
-    if served:
-        check_before_paint(page, name)
+    page = visited(one_reader, f"{server}/{name}")
+    check_before_paint(page, name)
     if name in READERS:
         check_formulas(page, name)
+        assert violations(page) == []
+        one_reader.use("dark")
+        assert violations(page, rules=COLOURS) == []
+        page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+        check_phone(page)
         # What a phone shows beside the text, and a desk does not, is the same on all pages of a kind.
-        colours = viewport == DESK or name in KINDS
-        assert violations(page, but=() if colours else COLOURS) == []
-        if viewport == PHONE:
-            check_phone(page)
-        if colours:
-            one_reader.use("dark")
-            assert violations(page, rules=COLOURS) == []
+        assert violations(page, but=() if name in KINDS else COLOURS) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -93,11 +93,9 @@ class Reader:
         return self.page
 
     def use(self, scheme: str) -> None:
-        """Ask for light or for dark, and wait until the page has come to rest."""
+        """Ask for light or for dark, and wait until it has come."""
         self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         self.page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
-        # Colours on their way from one scheme to the other are nobody's.
-        self.page.wait_for_function("document.getAnimations().every(one => one.playState !== 'running')")
 
 
 def reader(browser: Browser, viewport: dict[str, int]) -> Reader:

@@ -34,6 +34,7 @@ class Pilot:
         price: Seconds that it was expected to cost, before it began; None where the metric starts at the target.
         cost: What its runs cost, the scout that prices it included.
         records: Its runs.
+        observations: What its runs tell of the target; the scout's is another one.
         timing: Its updates.
         recommendations: One for each number of learners.
     """
@@ -41,6 +42,7 @@ class Pilot:
     price: float | None
     cost: Cost
     records: list[RunRecord]
+    observations: list[Observation]
     timing: TimingRecord
     recommendations: list[Recommendation]
 
@@ -139,6 +141,7 @@ def pilot(
         price=price,
         cost=total_cost(runner.records),
         records=runner.records,
+        observations=observations,
         timing=timing,
         recommendations=[_refused(replace(one, warnings=(*warnings, *one.warnings)), reason) for one in found],
     )
@@ -163,14 +166,16 @@ def _of_command(
     records = complete(workload.sweep, name=workload.name, store=store, workers=workers, progress=progress)
     timings = timings_of_runs(records)
     check(len(timings) > 0, name="seconds", value=None, allowed=TIMES)
+    observations = workload.fit_observations(records)
     return Pilot(
         price=price,
         cost=total_cost(records),
         records=records,
+        observations=observations,
         timing=TimingRecord(workload=workload.name, timings=tuple(timings), provenance=records[-1].provenance),
         recommendations=[
             from_measurements.recommend(
-                workload.fit_observations(records),
+                observations,
                 workload.relevant(timings),
                 learners=count,
                 max_batch_size=max_batch_size,

@@ -62,6 +62,14 @@ class Experiment:
             return f"{rate.maximum:g}, the same at every batch size"
         return f"{rate.maximum:g} / (1 + {rate.half_batch_size:g} / M)"
 
+    @property
+    def caution(self) -> str | None:
+        """What is to be known before it is trained: whether its runs need not come out the same again."""
+        source = self.workload.source
+        if source is None or source.replayable:
+            return None
+        return f"the loader of {self.name} has worker processes, so its runs need not come out the same again"
+
     def check_fittable(self) -> None:
         """Refuse, before anything is trained, a grid to which no law can be fitted.
 

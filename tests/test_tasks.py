@@ -16,7 +16,7 @@ from batchtime.errors import DatasetError, ParameterError, WorkloadError
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.runs.catalogue import tasks
 from batchtime.runs.records import Evaluations, Outcome, RunRecord
-from batchtime.runs.spec import EvaluationGrid, Optimizer, RunSpec, Setting, Target, Workload
+from batchtime.runs.spec import EvaluationGrid, Optimizer, RunSpec, Setting, Source, Target, Workload
 from batchtime.runs.store import Store
 from batchtime.train.datasets import Examples, examples_of
 from batchtime.train.loop import Trainer, train_to_target
@@ -323,12 +323,20 @@ def test_a_metric_is_near_its_target_when_half_of_the_way_is_left_where_it_has_n
         ({"metric": "val_acc", "value": 0.9}, "rises = False"),
         ({"metric": "error", "value": 0.1, "rises": True}, "rises = True .* False for error"),
         ({"metric": "nats", "value": float("nan")}, "target = nan"),
-        ({"metric": "loss", "value": -1.0}, "target = -1.0"),
     ],
 )
 def test_a_target_that_cannot_be_meant_is_refused(values: dict[str, Any], reason: str) -> None:
     with pytest.raises(ParameterError, match=reason):
         Target(**values)
+
+
+def test_the_unit_of_a_metric_of_ones_own_is_ones_own_and_that_of_the_packages_is_checked() -> None:
+    names = {"name": "test", "dataset": "test", "model": "test"}
+    source = Source(function="mine:good", version="1", examples_sha256="")
+    for target in (Target(metric="loss", value=-1.0), Target(metric="error", value=7.5)):
+        assert Workload(**names, target=target, source=source).target == target
+        with pytest.raises(ParameterError, match=f"target = {target.value}"):
+            Workload(**names, target=target)
 
 
 def test_a_run_whose_loss_stops_being_finite_has_diverged_although_its_error_has_not() -> None:

@@ -145,7 +145,7 @@ class Experiment:
         if target is not None:
             unit = {"error": "a fraction of examples, more than 0 and less than 1", "loss": "nats, more than 0"}
             allowed = f"this workload's target is a validation {setting.workload.target.metric}: "
-            allowed += unit.get(setting.workload.target.metric, "more than 0")
+            allowed += unit.get(setting.workload.target.metric, "a finite number")
             value = _convert(target, float, name="target", allowed=allowed)
             goal = replace(setting.workload.target, value=value)
             setting = replace(setting, workload=replace(setting.workload, target=goal))

@@ -133,6 +133,17 @@ def test_a_program_that_was_edited_makes_new_runs(here: Path) -> None:
     assert len(records()) == 2
 
 
+@pytest.mark.parametrize(
+    "command", ["bash -c 'python train.py {batch_size} {out}'", "python -m train {batch_size} {out}"]
+)
+def test_a_program_is_known_by_its_content_in_a_shell_and_as_a_module_too(here: Path, command: str) -> None:
+    before = command_experiment(command, target=Target(metric="x", value=1), learning_rate=0.1, batch_sizes=[4])
+    assert before.name == "command-train"
+    (here / "train.py").write_text(SCRIPT + "# edited\n")
+    after = command_experiment(command, target=Target(metric="x", value=1), learning_rate=0.1, batch_sizes=[4])
+    assert after.workload != before.workload
+
+
 def test_a_file_that_a_command_writes_is_no_part_of_it(here: Path) -> None:
     before = chosen(command=f"{COMMAND} --do notes.txt").workload
     (here / "notes.txt").write_text("what it wrote")
@@ -256,6 +267,13 @@ def test_fit_and_recommend_answer_by_the_same_command(capsys: pytest.CaptureFixt
     assert cli.main(["recommend", *words, "--limit", "0.5"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert 20 < told["batch_size"] < 90  # about sqrt(400 / 20 * 1e-3 / 1e-5) = 45
+    assert cli.main(["fit", "--command", COMMAND]) == 0  # by the flags of the sweep
+    found = capsys.readouterr()
+    assert found.out.startswith("command-train: ")
+    last = "--learning-rate 0.1 --batch-sizes '[4, 16, 64, 256]' --seeds 3 --metric val_acc --at-least 0.9"
+    assert found.err == f"batchtime: this command as it was swept last: {last}\n"
+    assert cli.main(["fit", "--command", COMMAND, "--at-most", "0.5"]) == 1  # another target has no runs
+    assert "--at-least" not in capsys.readouterr().err
     rows = "".join(f"{size},{1e-3 + 1e-5 * size}\n" for size in (4, 16, 64, 256))
     Path("timing.csv").write_text(f"batch_size,seconds\n{rows}")
     assert cli.main(["recommend", *words, "--limit", "0.5", "timing.csv"]) == 0
@@ -355,6 +373,8 @@ BAD = [
     (["--command", "train {batch_size} {out} {seed"], "any other brace is written twice"),
     (["--command", "train {batch_size} 'open"], "words as a shell reads them (No closing quotation)"),
     (["--command", " "], "allowed: a program and its arguments"),
+    (["--command", f"cd src && {COMMAND}"], "a program and its arguments, which no shell reads; say bash -c"),
+    (["--command", f"CUDA_VISIBLE_DEVICES=0 {COMMAND}"], "which no shell reads; say bash -c 'NAME=value program"),
     (["--command", "python train.py {batch_size} {out}", "--seeds", "2"], "1, as the command has no {seed}"),
     (["--budget", "100"], "budget = 100 is not allowed; allowed: a number of updates where {updates} takes it"),
     (["--command", COMMAND + " {updates}"], "budget = None is not allowed"),

@@ -1,7 +1,9 @@
 """What the verbs share: options, refusals, the store, and progress."""
 
 import argparse
+import hashlib
 import math
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +16,7 @@ if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.fit.measurements import UpdateTiming
     from batchtime.runs.experiment import Experiment
     from batchtime.runs.records import Progress, RunRecord
-    from batchtime.runs.store import Store
+    from batchtime.runs.store import Flag, Store
 
 Verb = argparse.ArgumentParser
 Result = tuple[dict[str, object] | list[dict[str, object]], str]
@@ -230,26 +232,54 @@ def labels(chosen: "Sequence[Experiment]") -> list[str]:
 
 def _remember(options: argparse.Namespace, name: str | None) -> None:
     """Keep the flags of a sweep of one's own; other verbs take them where they are given none of their own."""
-    if name is None or ":" not in name or getattr(options, "command", None) is not None:
+    command = getattr(options, "command", None)
+    if command is None and (name is None or ":" not in name):
         return
     store = store_of(options)
-    flags = {flag: getattr(options, flag, None) for flag in FLAGS}
+    key, called, unset = str(name), name, dict.fromkeys(FLAGS)
+    if command is not None:
+        key, called = f"command-{hashlib.sha256(command.encode()).hexdigest()[:16]}", "this command"
+        unset |= OF_COMMANDS
+    given = {flag: value for flag in unset if (value := getattr(options, flag, None)) not in (None, unset[flag])}
     if getattr(options, "remembers", False):
-        store.remember(name, {flag: value for flag, value in flags.items() if value is not None})
+        store.remember(key, given)
         return
-    known = store.remembered(name)
-    if flags["learning_rate"] is not None or flags["learning_rates"] is not None:
-        known = {flag: value for flag, value in known.items() if flag not in ("learning_rate", "learning_rates")}
-    kept = {flag: value for flag, value in known.items() if flag in FLAGS and flags[flag] is None}
+    instead = {other for one in INSTEAD for other in one if not given.keys().isdisjoint(one)}
+    kept = {
+        flag: value
+        for flag, value in store.remembered(key).items()
+        if flag in unset and flag not in given and flag not in instead
+    }
     for flag, value in kept.items():
         setattr(options, flag, value)
     if kept:
-        said = " ".join(f"--{flag.replace('_', '-')} {value}" for flag, value in kept.items())
-        complain(f"{name} as it was swept last: {said}")
+        said = " ".join(_flag_text(flag, value) for flag, value in kept.items())
+        complain(f"{called} as it was swept last: {said}")
 
 
 FLAGS = ("learning_rate", "learning_rates", "target", "batch_sizes", "seeds", "budget")
-"""What `add_changes` adds."""
+"""What `add_changes` adds, and a sweep of one's own remembers."""
+OF_COMMANDS: dict[str, object] = {
+    "metric": None,
+    "at_most": None,
+    "at_least": None,
+    "hold": 1,
+    "line": [],
+    "examples": None,
+    "time_out": None,
+}
+"""What is remembered of a command besides, with what it is where nobody gives it."""
+INSTEAD = ({"learning_rate", "learning_rates"}, {"at_most", "at_least"})
+"""Flags of which one goes in place of the other."""
+
+
+def _flag_text(flag: str, value: "Flag") -> str:
+    """Return a flag as it is typed."""
+    typed = f"--{flag.replace('_', '-')}"
+    if flag == "line" and isinstance(value, list):
+        return " ".join(f"{typed} {shlex.quote(str(one))}" for one in value)
+    values = value if isinstance(value, list) else [value]
+    return f"{typed} {' '.join(shlex.quote(str(one)) for one in values)}"
 
 
 def diverged_note(records: "Sequence[RunRecord]") -> str | None:

@@ -112,6 +112,9 @@ def pilot(
             tell_price=tell_price,
             progress=progress,
         )
+    goal = workload.workload.target
+    plain = not goal.rises and goal.value > 0
+    check(not early or plain, name="early", value=early, allowed="only where the metric falls, to more than 0")
     from batchtime.train.timing import time_updates
 
     timing = time_updates(workload.sweep.setting, batch_sizes=timed_batch_sizes(workload), seconds=seconds)
@@ -245,10 +248,12 @@ class _Runner:
         return late, pilot_runs.moved(late, earlier)
 
     def _easier(self, share: float, size: int) -> Target:
-        """Return the target that leaves a share of the way from the metric of a new model."""
+        """Return the target that leaves a share of the way from the metric of a new model, in logarithms if it can."""
         goal = self.workload.workload.target
         if self.start is None:
             self.start = _metric_at_start(self._spec(size, goal, math.inf))
+        if goal.rises or goal.value <= 0:  # it has no logarithm to go a share of the way in
+            return replace(goal, value=goal.value + share * (self.start - goal.value), hold=1)
         return replace(goal, value=pilot_runs.easier(goal.value, self.start, share), hold=1)
 
     def _spec(self, size: int, goal: Target, most: float) -> RunSpec:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 
+from batchtime.book.plots import MEASURED, PREDICTED, batch_size_axis, intervals, legend, plain_log_axis
 from batchtime.fit.recommendation import Recommendation
 from batchtime.laws.quantity import interval_text, number_text
 from batchtime.runs.experiment import Experiment
@@ -138,3 +140,16 @@ def regrets(rows: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(found)
+
+
+def draw(axes: Axes, rows: pd.DataFrame) -> None:
+    """Draw what was predicted of one model, the mean of its runs with the shortest and the longest, and the advice."""
+    place, look = rows["batch_size"], {"color": MEASURED, "linestyle": "none"}
+    intervals(axes, rows, "batch_size", "seconds", colour=PREDICTED, mark="D", full=False, label="predicted (95 %)")
+    axes.vlines(place * 1.06, rows["least"], rows["most"], color=MEASURED, linewidth=1.2)
+    axes.plot(place * 1.06, rows["measured"], marker="o", markersize=5, label="mean of three runs", **look)
+    axes.axvline(rows[rows["advised"]]["batch_size"].iloc[0], color="black", linestyle=":", label="advised")
+    batch_size_axis(axes)
+    plain_log_axis(axes, "CPU seconds to the target")
+    axes.set_title(str(rows["function"].iloc[0]).rpartition(":")[2], loc="left")
+    legend(axes)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -99,7 +100,8 @@ def clocked(store: Store) -> pd.DataFrame:
     A batch size at which a run did not reach its target has no mean.
     """
     rows = []
-    for (function, _, first), said in predictions().groupby(["function", "pilot", "first_seed"], sort=False):
+    for (function, _), said in predictions().groupby(["function", "pilot"], sort=False):
+        first = int(said["first_seed"].iloc[0])
         seeds = range(first, first + SEEDS_EACH)
         runs = [record for record in store.runs(str(function)) if record.seed in seeds]
         if any(sum(run.batch_size == size for run in runs) < SEEDS_EACH for size in said["batch_size"]):
@@ -144,7 +146,8 @@ def regrets(rows: pd.DataFrame) -> pd.DataFrame:
 
 def draw(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw what was predicted of one model, the mean of its runs with the shortest and the longest, and the advice."""
-    place, look = rows["batch_size"], {"color": MEASURED, "linestyle": "none"}
+    place = rows["batch_size"]
+    look: dict[str, Any] = {"color": MEASURED, "linestyle": "none"}
     intervals(axes, rows, "batch_size", "seconds", colour=PREDICTED, mark="D", full=False, label="predicted (95 %)")
     axes.vlines(place * 1.06, rows["least"], rows["most"], color=MEASURED, linewidth=1.2)
     axes.plot(place * 1.06, rows["measured"], marker="o", markersize=5, label="mean of three runs", **look)

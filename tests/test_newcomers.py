@@ -68,7 +68,7 @@ def test_a_name_is_printed_as_it_is_typed_and_fit_remembers_the_flags_of_the_swe
     assert main(["fit", "work:good"]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("work:good: ")
-    assert "work:good as it was swept last: --batch-sizes [4, 64] --seeds 2 --budget 1500" in captured.err
+    assert "work:good as it was swept last: --batch-sizes '[4, 64]' --seeds 2 --budget 1500" in captured.err
     assert main(["fit", "work:good", "--seeds", "1"]) == 0  # a flag that is given goes before
     assert "--seeds" not in capsys.readouterr().err
 

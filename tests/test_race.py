@@ -34,9 +34,9 @@ def test_a_lane_is_the_run_in_the_middle_with_the_seconds_of_its_batch_size(reco
 
 def test_a_batch_size_whose_middle_run_never_arrived_is_refused(records: list[RunRecord]) -> None:
     lost = [replace(one, outcome=Outcome(status="censored", lower=9, upper=None)) for one in records]
-    with pytest.raises(FitError, match="batch size 8 has .* runs and is timed; race one whose median run"):
+    with pytest.raises(FitError, match=r"batch size 8 has .* runs and is timed; race one whose median run"):
         race.lanes(lost, SECONDS, [8])
-    with pytest.raises(FitError, match="batch size 16 has .* not timed"):
+    with pytest.raises(FitError, match=r"batch size 16 has .* not timed"):
         race.lanes(records, SECONDS, [16])
     with pytest.raises(FitError, match="batch size 7 has 0 runs"):
         race.lanes(records, {7: 1.0}, [7])

@@ -174,3 +174,21 @@ BEST = """
     ([law, seconds]) => batchtimeModel.optimum(
         { n_inf: law.n_inf, alpha: law.alpha, ...batchtimeModel.fitSeconds(seconds), p: 1 })
 """
+
+
+# Exercises
+
+
+@pytest.mark.parametrize("page", [("chapters/updates.html", "reduce")], indirect=True)
+def test_an_exercise_checks_itself(page: Page) -> None:
+    form = page.locator("form.check-answer").first
+    answer = float(form.get_attribute("data-answer") or "nan")
+    for written, told in (
+        (f"{answer:,.0f}", "Right."),
+        (f"{2 * answer:g}", "Not yet: that is too large."),
+        (f"{answer / 2:g}", "Not yet: that is too small."),
+        ("many", "Write a number."),
+    ):
+        form.locator("input").fill(written)
+        page.keyboard.press("Enter")
+        expect(form.locator("output")).to_have_text(told)

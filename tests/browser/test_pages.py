@@ -21,7 +21,9 @@ READERS = sorted(set(NAMES) - {"genindex.html", "search.html", "slides/index.htm
 FORMULAS = {"notation.html", "protocol.html"} | {name for name in NAMES if name.startswith(("runs/", "bound/"))} - {
     "bound/executed.html",
     "bound/margins.html",
+    "runs/machines.html",
     "runs/own-model.html",
+    "runs/race.html",
 }
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}

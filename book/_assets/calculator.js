@@ -59,7 +59,7 @@ window.batchtimeCalculator = (() => {
     ...Object.fromEntries(QUANTITIES.map(([id, , , , , , factor]) => [id, state[id] * (factor || 1)])),
   });
   const asRecorded = (names) => names.every((id) => state[id] === recorded(state.preset)[id]);
-  const asFitted = () => fitted !== null && LAW.every((id) => state[id] === rounded(fitted[id], 6));
+  const asFitted = () => fitted !== null && LAW.every((id) => state[id] === rounded(fitted[id]));
 
   // Words: numbers as people say them
   const rounded = (value, digits = 4) => Number(value.toPrecision(digits));
@@ -73,6 +73,8 @@ window.batchtimeCalculator = (() => {
         ? short.toLocaleString("en")
         : String(short);
   };
+  const tick = (T) =>
+    T >= 1e6 ? T.toExponential().replace("e+", "e") : T >= 1e4 ? `${T / 1e3}k` : T < 1e-3 ? T.toExponential() : show(T);
   const size = (M) => (M >= 10 ? show(Math.round(M), 15) : show(M, 2)); // a batch size: whole, from ten on
   const within = ([low, high]) => {
     const [least, most] = [Math.ceil(low - 1e-9), Math.floor(high + 1e-9)];
@@ -208,7 +210,7 @@ window.batchtimeCalculator = (() => {
     svg.innerHTML = [
       ...ticks.map(
         (T) =>
-          `<path class="grid" d="M${left} ${Y(T)}H${right}"/><text x="${left - 6}" y="${Y(T) + 4}" class="end">${show(T)}</text>`,
+          `<path class="grid" d="M${left} ${Y(T)}H${right}"/><text x="${left - 6}" y="${Y(T) + 4}" class="end">${tick(T)}</text>`,
       ),
       ...octaves.map(
         (M) =>
@@ -590,7 +592,7 @@ window.batchtimeCalculator = (() => {
         const { delta, gamma } = model.fitSeconds(timings),
           long = $("table").value.length + $("timing").value.length > LONGEST_LINK;
         MACHINE.forEach((id) => errors.delete(id));
-        Object.assign(state, { delta: rounded(1e3 * delta, 6), gamma: rounded(1e3 * gamma, 6), p: 1, machine: "" });
+        Object.assign(state, { delta: rounded(1e3 * delta), gamma: rounded(1e3 * gamma), p: 1, machine: "" });
         state.timing = long ? "" : $("timing").value;
         fitTable($("table").value);
       }
@@ -628,7 +630,7 @@ window.batchtimeCalculator = (() => {
           .map((line) => `<p>${line}</p>`)
           .join("")}`;
       if (adopt) {
-        LAW.forEach((id) => errors.delete(id) || (state[id] = rounded(fitted[id], 6)));
+        LAW.forEach((id) => errors.delete(id) || (state[id] = rounded(fitted[id])));
         state.table = text.length > LONGEST_LINK ? "" : text;
         if (!state.table)
           $("refused").textContent =

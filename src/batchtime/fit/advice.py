@@ -20,7 +20,6 @@ from batchtime.fit.law_draws import (
     TYPICAL_MISFIT,
     TYPICAL_SCATTER,
     Posterior,
-    knots_of,
     posterior,
     quasi_random,
 )
@@ -202,7 +201,7 @@ def draw(
     run, timed = found.means.sizes, seconds.sizes * learners
     low, high = _ends(run, timed, reach)
     sizes = _candidates(low, high, np.concatenate((run, timed)), bounds)
-    own = found.dimensions + len(knots_of(run, sizes))
+    own = found.dimensions(sizes)
     uniforms = quasi_random(DRAWS, own + seconds.dimensions)
     return Drawn(
         sizes=sizes,

@@ -4,11 +4,11 @@
 "use strict";
 const batchtimeAdvice = (() => {
   const DRAWS = 2000,
-    TYPICAL_SCATTER = 0.055,
-    SCATTER_FACTOR = 0.65,
+    TYPICAL_SCATTER = 0.054,
+    SCATTER_FACTOR = 0.63,
     SCATTERS = [-1.5, -0.5, 0.5, 1.5, 2.5],
     MISFITS = [0.01, 0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.25, 0.4, 0.7],
-    TYPICAL_MISFIT = 0.055,
+    TYPICAL_MISFIT = 0.06,
     MISFIT_FACTOR = 0.65,
     ROUGH = 0.25,
     KNOTS = Math.log(2),

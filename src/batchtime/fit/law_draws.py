@@ -26,18 +26,30 @@ from batchtime.fit.spreads import rows_of
 from batchtime.laws.quantity import Array
 
 DRAWS = 2000
-TYPICAL_SCATTER = 0.055
-"""Standard deviation of log N of the runs at one batch size before runs are seen: that of the middle workload."""
-SCATTER_FACTOR = 0.65
-"""Standard deviation of the logarithm of the scatter before runs are seen, over workloads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typical:
+    """How large scatter and misfit are before runs are seen: log-normal over workloads.
+
+    Args:
+        scatter: Standard deviation of log N of the runs at one batch size, of the middle workload.
+        scatter_factor: Standard deviation of the logarithm of the scatter.
+        misfit: What means stand off the law in log N, of the middle workload.
+        misfit_factor: Standard deviation of the logarithm of the misfit.
+    """
+
+    scatter: float = 0.054
+    scatter_factor: float = 0.63
+    misfit: float = 0.06
+    misfit_factor: float = 0.65
+
+
+TYPICAL = Typical()
 SCATTERS = np.array([-1.5, -0.5, 0.5, 1.5, 2.5])
 """Scatters that are looked at, in standard deviations of their logarithm about the likeliest one."""
 MISFITS = np.array([0.01, 0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.25, 0.4, 0.7])
 """Standard deviations of the misfit that are looked at, in log N."""
-TYPICAL_MISFIT = 0.055
-"""The likeliest of them before runs are seen: what means of the middle workload stand off the law."""
-MISFIT_FACTOR = 0.65
-"""Standard deviation of the logarithm of the misfit before runs are seen, over workloads."""
 ROUGH = 0.25
 """Share of the misfit's variance that differs from one factor of two of the batch size to the next."""
 KNOTS = math.log(2)
@@ -77,6 +89,7 @@ class Means:
         freedom: Runs beyond one at each batch size.
         never: Batch sizes at which no run reached the target, with the log of the most updates spent.
         scatter: (n,) standard deviation of log N of one run, the likeliest.
+        width: Standard deviation of the logarithm of the scatter, the runs seen.
     """
 
     sizes: Array
@@ -86,6 +99,7 @@ class Means:
     freedom: float
     never: tuple[tuple[float, float], ...]
     scatter: Array
+    width: float
 
     @property
     def typical(self) -> bool:
@@ -95,11 +109,10 @@ class Means:
     @property
     def errors(self) -> Array:
         """Standard errors (S, n) of the means at each of the scatters that are looked at."""
-        width = 1 / math.sqrt(1 / SCATTER_FACTOR**2 + 2 * self.freedom)
-        return np.asarray(np.hypot(np.exp(width * SCATTERS)[:, None] * self.scattered, self.rounded))
+        return np.asarray(np.hypot(np.exp(self.width * SCATTERS)[:, None] * self.scattered, self.rounded))
 
 
-def means_of(observations: Sequence[Observation]) -> Means:
+def means_of(observations: Sequence[Observation], typical: Typical = TYPICAL) -> Means:
     """Return the mean of each batch size, censored runs and intervals counted by their likelihood.
 
     Raises:
@@ -110,9 +123,9 @@ def means_of(observations: Sequence[Observation]) -> Means:
     counts = rows.by_size(rows.reached)[at]
     runs, sizes = float(counts.sum()), len(at)
     freedom = max(runs - sizes, 0.0)
-    variance = min(best.spread**2 * runs / freedom, 9.0) if freedom > 0 else TYPICAL_SCATTER**2
-    known = 1 / (2 * SCATTER_FACTOR**2)  # as many degrees of freedom as what is known before says as much as
-    likeliest = math.sqrt((freedom * variance + known * TYPICAL_SCATTER**2) / (freedom + known))
+    variance = min(best.spread**2 * runs / freedom, 9.0) if freedom > 0 else typical.scatter**2
+    known = 1 / (2 * typical.scatter_factor**2)  # as many degrees of freedom say as much as is known before
+    likeliest = math.sqrt((freedom * variance + known * typical.scatter**2) / (freedom + known))
     relative = np.array([rows.relative[rows.size == k][0] for k in at])
     scatter = likeliest * np.exp(relative)
     values = best.parameters[:-1]
@@ -135,6 +148,7 @@ def means_of(observations: Sequence[Observation]) -> Means:
         freedom=freedom,
         never=never,
         scatter=scatter,
+        width=1 / math.sqrt(1 / typical.scatter_factor**2 + 2 * freedom),
     )
 
 
@@ -170,8 +184,8 @@ class Posterior:
         """
         sizes, logs = self.means.sizes, self.means.logs
         misfit, pole, log_ratio = self._chosen(uniforms[:, :3])
-        shape = _shape(log_ratio[:, None], self.poles[pole][:, None], sizes[None, :])  # (D, n)
-        at = _shape(log_ratio[:, None], self.poles[pole][:, None], batch_sizes[None, :])  # (D, C)
+        seen = shape(log_ratio[:, None], self.poles[pole][:, None], sizes[None, :])  # (D, n)
+        at = shape(log_ratio[:, None], self.poles[pole][:, None], batch_sizes[None, :])  # (D, C)
         knots = knots_of(sizes, batch_sizes)
         hats, hats_at = hats_of(knots, np.log(sizes)), hats_of(knots, np.log(batch_sizes))
         level = ndtri(uniforms[:, 3])
@@ -181,8 +195,8 @@ class Posterior:
         for t in np.unique(misfit):
             here = np.flatnonzero(misfit == t)
             tau, known = MISFITS[t % len(MISFITS)], self.means.errors[t // len(MISFITS)]
-            inverse = np.linalg.inv(_covariance(hats, known, tau))
-            rest = logs - shape[here]
+            inverse = np.linalg.inv(covariance(hats, known, tau))
+            rest = logs - seen[here]
             middle = rest @ inverse.sum(axis=1) / inverse.sum() + level[here] / math.sqrt(inverse.sum())
             # A draw of the misfit before the runs are seen, moved by what they say against it (Matheron).
             before = tau * heights[here]
@@ -228,42 +242,55 @@ def hats_of(knots: Array, at: Array) -> Array:
     return np.hstack((smooth * math.sqrt((1 - ROUGH) * 3 / 4), rough * math.sqrt(ROUGH * 3 / 2)))
 
 
-def _shape(log_ratio: Array, pole: Array, batch_sizes: Array) -> Array:
+def shape(log_ratio: Array, pole: Array, batch_sizes: Array) -> Array:
     """Return log(1 + r / (M - M_0)); infinite up to the pole."""
     with np.errstate(all="ignore"):
         left = batch_sizes - pole
         return np.asarray(np.where(left > 0, np.logaddexp(0.0, log_ratio - np.log(left)), np.inf))
 
 
-def _covariance(hats: Array, errors: Array, tau: float) -> Array:
+def covariance(hats: Array, errors: Array, tau: float) -> Array:
+    """Return the covariance (n, n) of log means about a law: of their errors (n,) and of a misfit by its hats."""
     return np.asarray(np.diag(errors**2) + tau**2 * hats @ hats.T)
 
 
-def posterior(observations: Sequence[Observation]) -> Posterior:
+def evidence(logs: Array, shapes: Array, covariance: Array) -> tuple[Array, Array]:
+    """Return the log-likelihoods (...,) of laws of any level, and their levels.
+
+    Args:
+        logs: (n,) log means.
+        shapes: (..., n) log laws of the level 0.
+        covariance: (n, n) of the means about the law.
+    """
+    inverse = np.linalg.inv(covariance)
+    across = inverse.sum(axis=1)
+    rest = logs - shapes
+    level = rest @ across / across.sum()
+    squares = np.sum(rest @ inverse * rest, axis=-1) - across.sum() * level**2
+    return -0.5 * (squares + np.linalg.slogdet(covariance)[1] + math.log(across.sum())), level
+
+
+def posterior(observations: Sequence[Observation], typical: Typical = TYPICAL) -> Posterior:
     """Return how likely each law on the grid is, given runs.
 
     Raises:
         FitError: If the runs determine no law.
     """
-    means = means_of(observations)
+    means = means_of(observations, typical)
     sizes = means.sizes
     ratios = np.geomspace(sizes[0] / 100, sizes[-1] * 100, RATIOS)
     poles = sizes[0] * (POLES if len(sizes) >= POLE_SIZES else POLES[:1])
-    shapes = _shape(np.log(ratios)[None, :, None], poles[:, None, None], sizes)  # (P, R, n)
-    rest = means.logs - shapes
+    shapes = shape(np.log(ratios)[None, :, None], poles[:, None, None], sizes)  # (P, R, n)
     hats = hats_of(knots_of(sizes, sizes), np.log(sizes))
-    before = -0.5 * np.add.outer(SCATTERS**2, (np.log(MISFITS / TYPICAL_MISFIT) / MISFIT_FACTOR) ** 2).ravel()
+    of_misfit = np.log(MISFITS / typical.misfit) / typical.misfit_factor
+    before = -0.5 * np.add.outer(SCATTERS**2, of_misfit**2).ravel()
     logs = np.empty((len(before), len(poles), len(ratios)))
     for t, told in enumerate(before):
         tau, errors = MISFITS[t % len(MISFITS)], means.errors[t // len(MISFITS)]
-        covariance = _covariance(hats, errors, tau)
-        inverse = np.linalg.inv(covariance)
-        across = inverse.sum(axis=1)
-        level = rest @ across / across.sum()  # (P, R)
-        squares = np.sum(rest @ inverse * rest, axis=2) - across.sum() * level**2
-        logs[t] = told - 0.5 * (squares + np.linalg.slogdet(covariance)[1] + math.log(across.sum()))
+        likely, level = evidence(means.logs, shapes, covariance(hats, errors, tau))
+        logs[t] = told + likely
         for size, spent in means.never:
-            law = level + _shape(np.log(ratios)[None, :], poles[:, None], np.array(size))
+            law = level + shape(np.log(ratios)[None, :], poles[:, None], np.array(size))
             gap = np.where(np.isfinite(law), law - spent, 50.0) / math.hypot(tau, float(means.scatter.max()))
             logs[t] += log_ndtr(np.clip(gap, -30, 50))
     prior = POLE_PRIOR if len(poles) > 1 else np.ones(1)

@@ -133,6 +133,7 @@ def test_comments_formatting_and_functions_that_are_not_reached_make_no_other_ru
     assert workload_of(module, MODULE + "# a word\n\ndef unused():\n    return 1\n") == workload_of(module, MODULE)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_runs_of_other_code_under_a_copied_version_are_warned_of(module: Path, tmp_path: Path) -> None:
     module.write_text(VOUCHED)
     chosen = own_experiment("mine:good", batch_sizes=[32], seeds=1)
@@ -146,6 +147,7 @@ def test_runs_of_other_code_under_a_copied_version_are_warned_of(module: Path, t
         assert len(recorded(again.sweep, name=again.name, store=store)) == 1
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_two_projects_with_one_module_name_do_not_share_records(module: Path, tmp_path: Path) -> None:
     store, other = Store(tmp_path), tmp_path / "theirs"
     module.write_text(VOUCHED)

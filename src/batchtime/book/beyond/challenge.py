@@ -465,6 +465,29 @@ def scores(several: dict[str, Sequence[Answer]]) -> pd.DataFrame:
     return pd.DataFrame(made).sort_values("cost", kind="stable").reset_index(drop=True)
 
 
+def apart(store: Store) -> pd.DataFrame:
+    """Return what the advice and the two lines of code lose on recorded series, on published ones, and on all.
+
+    Columns: kind, tasks, workloads, advice_share and two_lines_share: mean regrets, workloads weighing alike.
+    """
+    chosen, entries = tasks(store), baselines(store)
+    recorded = set(store.published()) if store.folder.is_dir() else set()
+    kinds = {
+        "recorded": [task for task in chosen if task.name in recorded],
+        "published": [task for task in chosen if task.name not in recorded],
+        "all": chosen,
+    }
+    ways = {"advice_share": entries["batchtime recommend"], "two_lines_share": entries["two lines"]}
+    made = []
+    for kind, some in kinds.items():
+        if some:
+            found = scores({way: [answer(task, choose) for task in some] for way, choose in ways.items()})
+            regrets = found.set_index("entry")["regret"]
+            count = {"tasks": len(some), "workloads": len({task.workload for task in some})}
+            made.append({"kind": kind, **count, **{way: float(regrets[way]) for way in ways}})
+    return pd.DataFrame(made)
+
+
 def challenge(store: Store, entry: Path | None = None, *, limit: float = LIMIT_SECONDS) -> pd.DataFrame:
     """Return the scores of an entry and of the six baselines.
 

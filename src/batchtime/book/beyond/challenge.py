@@ -470,22 +470,17 @@ def apart(store: Store) -> pd.DataFrame:
 
     Columns: kind, tasks, workloads, advice_share and two_lines_share: mean regrets, workloads weighing alike.
     """
-    chosen, entries = tasks(store), baselines(store)
-    recorded = set(store.published()) if store.folder.is_dir() else set()
-    kinds = {
-        "recorded": [task for task in chosen if task.name in recorded],
-        "published": [task for task in chosen if task.name not in recorded],
-        "all": chosen,
-    }
+    recorded, entries = set(store.published()) if store.folder.is_dir() else set(), baselines(store)
     ways = {"advice_share": entries["batchtime recommend"], "two_lines_share": entries["two lines"]}
-    made = []
-    for kind, some in kinds.items():
-        if some:
-            found = scores({way: [answer(task, choose) for task in some] for way, choose in ways.items()})
-            regrets = found.set_index("entry")["regret"]
-            count = {"tasks": len(some), "workloads": len({task.workload for task in some})}
-            made.append({"kind": kind, **count, **{way: float(regrets[way]) for way in ways}})
-    return pd.DataFrame(made)
+    rows = []
+    for task in tasks(store):
+        regrets = {way: answer(task, choose).regret for way, choose in ways.items()}
+        kinds = ("recorded" if task.name in recorded else "published", "all")
+        rows += [{"kind": kind, "workload": task.workload, **regrets} for kind in kinds]
+    groups = pd.DataFrame(rows).groupby(["kind", "workload"])
+    means = groups.mean().assign(tasks=groups.size()).reset_index("workload").groupby("kind")
+    found = means.agg({"tasks": "sum", "workload": "size", **dict.fromkeys(ways, "mean")}).reset_index()
+    return found.rename(columns={"workload": "workloads"}).sort_values("kind", ascending=False, ignore_index=True)
 
 
 def challenge(store: Store, entry: Path | None = None, *, limit: float = LIMIT_SECONDS) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 Scatter is that of published and recorded runs at one batch size: the middle workload, and how the logarithm differs
 between workloads (the distance of the quarters over 1.35). Misfit is what their means stand off the law, with a pole or
-without: the narrowest log-normal within a standard error of the likeliest one, each workload weighing the same. Then
+without: the narrowest log-normal among the likely ones (68 %), each workload weighing the same. Then
 each source is left out in turn, and the advice with the typical sizes of the others is held against what it measured.
 
 Run: python benchmarks/typical.py [--record]; with --record data/studies/typical.csv and bounds.csv are written.
@@ -46,8 +46,8 @@ SCATTERS = np.array([0.01, 0.02, 0.04, 0.07, 0.12, 0.2, 0.35])
 """Those that are looked at where a series has one run at each batch size."""
 SIZES = (0.03, 0.035, 0.04, 0.045, 0.05, 0.055, 0.06, 0.065, 0.07, 0.08, 0.09, 0.1)
 FACTORS = tuple(round(0.05 * k, 2) for k in range(5, 31))
-STANDARD_ERROR = 0.5
-"""Of a log-likelihood: one standard error from its top."""
+REGION = 1.15
+"""Below the top of a log-likelihood of two numbers: where they lie with 68 %."""
 RATIOS = 60
 UNFIT = ("fewer", "batch sizes within", "the same", "as many", "looked")
 """Series are left out by how they were run, never by how well a law fits."""
@@ -143,8 +143,8 @@ def typical(all_of: Sequence[Series], tables: Sequence[Array], spreads: Mapping[
         return float(weights @ found)
 
     tried = {(size, spread): likely(size, spread) for size in SIZES for spread in FACTORS}
-    spread = min(spread for (_, spread), value in tried.items() if value >= max(tried.values()) - STANDARD_ERROR)
-    size = max(SIZES, key=lambda size: tried[size, spread])
+    inside = [pair for pair, value in tried.items() if value >= max(tried.values()) - REGION]
+    size, spread = min(inside, key=lambda pair: (pair[1], pair[0]))
     return Typical(scatter=scatter, scatter_factor=float(factor), misfit=size, misfit_factor=spread)
 
 
@@ -179,12 +179,12 @@ class Held:
 def held(
     observations: Sequence[Observation], timings: Sequence[UpdateTiming], known: Typical, sizes: Array, time: Array
 ) -> dict[str, float | bool]:
-    """Return what is advised, its bound, and its loss: true times (K,) at sizes (K,) are straight in logs between."""
+    """Return what is advised, its bound, and its loss: the true time at the nearest size (of K) over the least."""
     drawn = draw(posterior(observations, known), measured_seconds(timings))
     bounds = np.quantile(drawn.losses(), LEVEL, axis=0, method="higher")
     best = roundest(drawn.sizes, bounds)
     size = float(drawn.sizes[best])
-    true = math.exp(np.interp(math.log(size), np.log(sizes), np.log(time)))
+    true = float(time[np.abs(np.log(sizes / size)).argmin()])
     bound = float(bounds[best])
     return {"batch_size": size, "bound": bound, "loss": true / float(time.min()) - 1, "refused": not bound <= LIMIT}
 

@@ -41,8 +41,8 @@ class Typical:
 
     scatter: float = 0.054
     scatter_factor: float = 0.63
-    misfit: float = 0.06
-    misfit_factor: float = 0.65
+    misfit: float = 0.055
+    misfit_factor: float = 0.6
 
 
 TYPICAL = Typical()

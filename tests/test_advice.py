@@ -194,7 +194,7 @@ def test_runs_that_make_no_law_are_refused_with_the_reason_of_the_fit() -> None:
 
 def test_one_run_at_each_batch_size_takes_a_typical_scatter_and_says_so() -> None:
     found = recommend(runs(seeds=1), timings())
-    assert any("a typical 8 %" in warning for warning in found.warnings)
+    assert any("a typical 5.4 %" in warning for warning in found.warnings)
     assert not any("typical" in warning for warning in recommend(runs(), timings()).warnings)
 
 

@@ -16,7 +16,7 @@ import pytest
 from batchtime import cli
 from batchtime.book.teaching import classroom
 from batchtime.book.teaching.classroom import rehearse, tell
-from batchtime.book.teaching.pool import BATCH_SIZES, pool, read_class, share, width
+from batchtime.book.teaching.pool import BATCH_SIZES, CLOCKED_RUNS, pool, read_class, share, width
 from batchtime.book.teaching.results import read_observations, read_student, write_student
 from batchtime.errors import ClockError, FitError, StoreError
 from batchtime.fit.measurements import Observation
@@ -63,7 +63,8 @@ def test_a_student_trains_fits_times_predicts_and_asks_the_clock(
     arguments = ["class", "--student", "3", "--data", str(told), "--out", str(told)]
     assert cli.main(arguments) == 0
     text = capsys.readouterr().out
-    for part in ("UPDATES", "SECONDS", "BOTH", "THE CLOCK", "5 runs with new seeds", "student-3.csv"):
+    clock = f"{CLOCKED_RUNS} runs with new seeds"
+    for part in ("UPDATES", "SECONDS", "BOTH", "THE CLOCK", clock, "by your clock", "student-3.csv"):
         assert part in text
     assert cli.main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -90,7 +91,7 @@ def test_each_student_has_other_seeds_and_the_clock_has_none_of_theirs(told: Pat
     shares = [run.seed for student in (1, 2, 3, 999) for run in share(student).sweep.runs()]
     assert set(shares) == {1, 2, 3, 999}
     clocked = {run.seed for run in Store(told).timed_runs("class-3", own=True)}
-    assert clocked == {1003, 2003, 3003, 4003, 5003}
+    assert clocked == {1000 * k + 3 for k in range(1, CLOCKED_RUNS + 1)}
 
 
 def test_a_busy_machine_is_told_and_stops_nobody(told: Path) -> None:
@@ -312,5 +313,5 @@ def test_a_disturbed_measurement_is_made_again_and_in_the_end_taken_as_it_is(
     assert made == [1.5, 1.3, 1.7, 1.4]
     assert store.latest_timing("class-3", own=True).wall_over_cpu == pytest.approx(1.3)
     assert asked == [BUSY] * 4 + [np.inf]
-    assert story.clocked.n_runs == 5
+    assert story.clocked.n_runs == CLOCKED_RUNS
     assert "other programs ran beside" in story.text()

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
 from batchtime.book import one_curve
 from batchtime.book.pages import scale_the_rate
@@ -149,3 +150,28 @@ def test_a_task_without_a_curve_is_refused_by_name() -> None:
         one_curve.swept("mnist-eror-2", Store(data_folder()))
     with pytest.raises(FitError, match="1 constant learning rates"):
         one_curve.swept("europarl-gru", Store(data_folder()))
+
+
+def test_every_mean_stands_beside_the_curve_of_its_task_in_its_units(curve: CurveFit) -> None:
+    """A mark's height over the curve is what the mean is over the curve, for each task wherever it is drawn."""
+    rows = [
+        {
+            "learning_rate": one.learning_rate,
+            "batch_size": one.batch_size,
+            "quotient": one.tau,
+            "distance": one.learning_rate * (one.mean or math.nan),
+            "distance_low": None,
+            "distance_high": None,
+            "cell": "held out" if one.batch_size == 64 else "fitted",
+            "runs": one.runs,
+        }
+        for one in curve.cells
+        if one.learning_rate < 0.32  # the curve is drawn without its lift
+    ]
+    seen = pd.DataFrame(rows)
+    _, axes = plt.subplots()
+    drawn = scale_the_rate.on_one_curve_each(axes, {"low": seen, "high": seen}, {"low": curve, "high": curve})
+    low, high = (drawn[drawn["series"] == name] for name in ("low", "high"))
+    x = low["x"].to_numpy()
+    assert low["y"].to_numpy() == pytest.approx(1 + x / (1 - x * LAW.A / LAW.alpha / LAW.pole), rel=0.02)
+    assert high["y"].to_numpy() / low["y"].to_numpy() == pytest.approx(6.0)

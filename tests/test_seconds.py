@@ -86,7 +86,7 @@ def test_the_projection_is_named_and_the_measurements_are_marked(axes: Axes) -> 
     assert "projection" in " ".join(text.get_text() for text in axes.texts)
     marked = next(line for line in axes.lines if line.get_marker() == "D")
     assert list(np.asarray(marked.get_xdata())) == [1, 2]
-    assert axes.get_xlabel() == "learners L"
+    assert axes.get_xlabel() == "workers L"
 
 
 def test_a_factor_off_costs_the_same_below_and_above_the_optimum() -> None:

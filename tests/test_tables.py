@@ -177,7 +177,8 @@ def test_the_pole_is_told_by_the_batch_sizes_at_which_runs_were_lost() -> None:
 
 
 def test_a_power_is_said_with_its_interval_and_its_points() -> None:
-    assert power_text(Power(power=-1.02, interval=(-1.1, -0.94), points=4)) == "-1.02 (-1.10 to -0.94; 4 step sizes)"
+    found = Power(power=-1.02, interval=(-1.1, -0.94), points=4)
+    assert power_text(found) == "-1.02 (-1.10 to -0.94; 4 learning rates)"
 
 
 def test_two_arms_are_compared_run_by_run() -> None:

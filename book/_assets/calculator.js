@@ -1,219 +1,31 @@
-/* The calculator of the book. A classic script: it asks for no file, so that it also works from file:// and offline.
-   `model` holds every formula, in seconds and examples; what follows it reads the page and draws. */
+/* The calculator of the book: what is seen and touched; model.js computes. A classic script, as that is. */
 "use strict";
 window.batchtimeCalculator = (() => {
-  // A setting s: n_inf, alpha, delta, gamma, p, and the network: shape, latency, bandwidth, payload.
-  const join = (a, b, p) => {
-    const [low, high] = a < b ? [a, b] : [b, a];
-    return p === 1 ? a + b : high === 0 || p === Infinity ? high : high * (1 + (low / high) ** p) ** (1 / p);
-  };
-  const model = {
-    updates: (s, M) => s.n_inf + s.alpha / M,
-    updateSeconds: (s, M) => join(s.delta, s.gamma * M, s.p),
-    seconds: (s, M) => model.updates(s, M) * model.updateSeconds(s, M),
-    critical: (s) => (s.n_inf > 0 ? s.alpha / s.n_inf : Infinity),
-    breakEven: (s) => (s.gamma > 0 ? s.delta / s.gamma : Infinity),
-    weight: (s) => 1 / (1 + s.p), // of the algorithm's batch size in the logarithm of the optimum
-    optimum(s) {
-      const falls = s.alpha * s.delta,
-        grows = s.n_inf * s.gamma;
-      if (falls === 0 || grows === 0) return falls === grows ? 1 : grows === 0 ? Infinity : 0;
-      if (s.p === 1) return Math.sqrt(falls / grows);
-      const w = model.weight(s);
-      return Math.exp(w * Math.log(model.critical(s)) + (1 - w) * Math.log(model.breakEven(s)));
-    },
-    least(s) {
-      const waiting = s.n_inf * s.delta,
-        working = s.alpha * s.gamma,
-        best = model.optimum(s);
-      if (s.p === 1) return (Math.sqrt(waiting) + Math.sqrt(working)) ** 2;
-      return best > 0 && best < Infinity ? model.seconds(s, best) : join(waiting, working, Math.min(s.p, 1));
-    },
-    within(s, excess) {
-      // the batch sizes between which T is at most (1 + excess) times the least
-      const falls = s.alpha * s.delta,
-        grows = s.n_inf * s.gamma;
-      if (s.p === 1) {
-        const half = Math.sqrt(grows * falls) + (excess * model.least(s)) / 2;
-        const larger = half + Math.sqrt(Math.max(half * half - grows * falls, 0));
-        return [falls === 0 ? 0 : larger > 0 ? falls / larger : Infinity, grows > 0 ? larger / grows : Infinity];
-      }
-      const best = model.optimum(s),
-        most = (1 + excess) * model.least(s);
-      const end = (sign) => {
-        const inside = (far) => model.seconds(s, best * Math.exp(sign * far)) <= most;
-        let far = 1;
-        while (far < 500 && inside(far)) far *= 2;
-        return best * Math.exp(sign * bisect(inside, 0, far));
-      };
-      return [falls > 0 ? end(-1) : 0, grows > 0 ? end(1) : Infinity];
-    },
-    noiseShare(s) {
-      // per cent by which the least time falls where alpha, or gamma, falls by one
-      const u = ((s.alpha * s.gamma) / (s.n_inf * s.delta)) ** (1 - model.weight(s));
-      return s.n_inf * s.delta === 0 || u === Infinity ? 1 : u / (1 + u);
-    },
-    allReduce(s, L) {
-      const message = s.latency,
-        bytes = s.payload / s.bandwidth,
-        steps = 2 * (L - 1);
-      if (s.shape === "tree") return 2 * Math.log2(L) * (message + bytes);
-      return s.shape === "ring" ? steps * message + (steps / L) * bytes : 0;
-    },
-    withLearners: (s, L) => ({ ...s, gamma: s.gamma / L, delta: s.delta + model.allReduce(s, L) }),
-    strong: (s, L) => model.seconds(model.withLearners(s, L), model.optimum(s)),
-    weak: (s, L) => model.seconds(model.withLearners(s, L), L * model.optimum(s)),
-    optimal: (s, L) => model.least(model.withLearners(s, L)),
-    useful(s) {
-      // learners beyond which twice as many save less than 5 %
-      let L = 1;
-      while (L < 2 ** 20 && model.optimal(s, 2 * L) <= 0.95 * model.optimal(s, L)) L *= 2;
-      return L;
-    },
-
-    /* The most likely law of exact counts: log N is Normal(log(n_inf + alpha / M) - v / 2, v), so that the law is the mean.
-       In units where log N is about 0 and x = unit / M about 1, the law is scale (w(-z) + w(z) x), with
-       w(z) = 1 / (1 + exp(-z)) and alpha / n_inf = unit exp(z). At any z the best v is the variance of
-       log N - log(w(-z) + w(z) x), so that only z is searched for. runs: pairs of batch size and updates.
-       Intervals: where twice the fall of the profile log-likelihood stays below the package's cutoff; null: open. */
-    fit(runs) {
-      const sizes = [...new Set(runs.map(([M]) => M))].sort((a, b) => a - b),
-        n = runs.length,
-        k = sizes.length;
-      const unit = Math.sqrt(sizes[0]) * Math.sqrt(sizes[k - 1]);
-      const level = total(runs, ([, N]) => Math.log(N)) / n;
-      const groups = sizes.map((M) => {
-        const logs = runs.filter((run) => run[0] === M).map(([, N]) => Math.log(N) - level);
-        const mean = total(logs, (y) => y) / logs.length;
-        return { x: unit / M, n: logs.length, mean, squares: total(logs, (y) => (y - mean) ** 2) };
-      });
-      const pure = total(groups, (g) => g.squares);
-      const bounded = (v) => Math.min(Math.max(v, LEAST_SPREAD ** 2), 9);
-      const likelihood = (v, squares, sum) => -(squares / v + sum + (n * v) / 4 + n * Math.log(v)) / 2;
-      const aboutMean = (squares, v = bounded(squares / n)) => likelihood(v, squares + (n * v * v) / 4, (-n * v) / 2);
-      const residuals = (a, b) => {
-        const off = groups.map((g) => g.mean - Math.log(a + b * g.x));
-        const mean = total(off, (r, j) => groups[j].n * r) / n;
-        return { mean, squares: pure + total(off, (r, j) => groups[j].n * (r - mean) ** 2) };
-      };
-      const ofRatio = (z) => aboutMean(residuals(w(-z), w(z)).squares);
-      const ofLaw = (a, b) => {
-        const { mean, squares } = residuals(a, b),
-          all = squares + n * mean * mean;
-        return a + b > 0 ? likelihood(bounded(2 * (Math.sqrt(1 + all / n) - 1)), all, n * mean) : -Infinity;
-      };
-
-      const z = [batchtimeAdvice.highest(ofRatio, -30, 30), -Infinity, Infinity].reduce((a, b) => (ofRatio(b) > ofRatio(a) ? b : a));
-      const top = ofRatio(z),
-        best = residuals(w(-z), w(z)),
-        v = bounded(best.squares / n);
-      const scale = Math.exp(best.mean + v / 2),
-        a = scale * w(-z),
-        b = scale * w(z),
-        updates = Math.exp(level);
-      const known = n > 2 && Math.sqrt(v) > 1.01 * LEAST_SPREAD && Math.sqrt(v) < 2;
-
-      let cutoff = n * Math.log1p(fPoint(n - 2) / (n - 2)),
-        lackOfFit = null;
-      if (k > 2 && n > k) {
-        // batch sizes off the law by more than their runs scatter widen the intervals
-        const deviance = Math.min(Math.max(0, 2 * (aboutMean(pure) - top)) / n, 500);
-        lackOfFit = fTail((Math.expm1(deviance) * (n - k)) / (k - 2), k - 2, n - k);
-        if (lackOfFit < 0.01)
-          cutoff = Math.max(cutoff, n * Math.log1p((-fPoint(k - 2) * Math.expm1(-deviance)) / (k - 2)));
-      }
-      const ends = (profile, estimate, least, most) => {
-        const inside = (at) => 2 * (top - profile(at)) < cutoff;
-        return [least, most].map((end) => (!known || inside(end) ? null : bisect(inside, estimate, end)));
-      };
-      const finite = (at) => Math.min(Math.max(at, -60), 60);
-      const critical = ends((at) => ofRatio(Math.abs(at) < 60 ? at : at * Infinity), finite(z), -60, 60);
-      const over = (law) => Math.max(law(0), law(Math.exp(batchtimeAdvice.highest((u) => law(Math.exp(u)), -30, 30))));
-      return {
-        n_inf: a * updates,
-        alpha: b * updates * unit,
-        critical: unit * Math.exp(z),
-        runs: n,
-        sizes,
-        lackOfFit,
-        spread: Math.sqrt((v * n) / Math.max(n - 2, 1)),
-        intervals: {
-          n_inf: ends((at) => over((other) => ofLaw(at, other)), a, 0, 1e9).map((end) => end && end * updates),
-          alpha: ends((at) => over((other) => ofLaw(other, at)), b, 0, 1e9).map((end) => end && end * updates * unit),
-          critical: critical.map((end) => (end === null ? null : unit * Math.exp(end))),
-        },
-      };
-    },
-  };
-
-  const LEAST_SPREAD = 1e-7;
-  const w = (z) => 1 / (1 + Math.exp(-z));
-  const total = (list, value) => list.reduce((sum, item, j) => sum + value(item, j), 0);
-  function bisect(inside, near, far) {
-    // the last place inside, between one that is and one that is not
-    for (let step = 0; step < 100; step++) {
-      const middle = (near + far) / 2;
-      if (inside(middle)) near = middle;
-      else far = middle;
-    }
-    return near;
-  }
-  const logGamma = (twice) => {
-    // of half a whole number
-    let sum = twice % 2 ? Math.log(Math.PI) / 2 : 0;
-    for (let rest = twice - 2; rest > 0; rest -= 2) sum += Math.log(rest / 2);
-    return sum;
-  };
-  function beta(z, d, e) {
-    // the regularised incomplete beta function of d / 2 and e / 2: Lentz's continued fraction
-    if (z > (d + 2) / (d + e + 4)) return 1 - beta(1 - z, e, d);
-    const a = d / 2,
-      b = e / 2;
-    let c = 1,
-      f = 1,
-      D = 0;
-    for (let j = 0, change = 0; j < 1e4 && Math.abs(change - 1) > 1e-15; j++) {
-      const m = Math.floor(j / 2);
-      const term =
-        j === 0
-          ? 1
-          : j % 2
-            ? (-(a + m) * (a + b + m) * z) / ((a + 2 * m) * (a + 2 * m + 1))
-            : (m * (b - m) * z) / ((a + 2 * m - 1) * (a + 2 * m));
-      D = 1 / (1 + term * D);
-      c = 1 + term / c;
-      change = c * D;
-      f *= change;
-    }
-    const front = a * Math.log(z) + b * Math.log1p(-z) + logGamma(d + e) - logGamma(d) - logGamma(e);
-    return (Math.exp(front) * (f - 1)) / a;
-  }
-  const fTail = (x, d, e) => beta(e / (e + d * x), e, d); // probability that F(d, e) exceeds x
-  const fPoint = (e) => {
-    // what F(1, e) exceeds with 5 %: the square of the two-sided t point
-    const z = bisect((at) => beta(at, e, 1) < 0.05, 0, 1);
-    return (e * (1 - z)) / z;
-  };
-
-  // The page. A quantity: its name in the address, group, label, unit, slider from and to, factor to seconds or examples;
-  // a slider with a factor is logarithmic, from and to being powers of ten.
+  const model = batchtimeModel;
+  // A quantity: its name in the address, group, label, unit, slider from and to, factor to seconds or examples; a slider
+  // with a factor is logarithmic, from and to being powers of ten.
   const QUANTITIES = [
-    ["n_inf", "algorithm", "<i>n</i><sub>∞</sub>: updates that remain however large the batch", "updates", 0, 6, 1],
-    ["alpha", "algorithm", "<i>α</i>: examples needed in the limit of small batches", "examples", 0, 9, 1],
-    ["delta", "machine", "<i>δ</i>: of an update, however small the batch", "milliseconds", -3, 5, 1e-3],
-    ["gamma", "machine", "<i>γ</i>: for each example", "milliseconds", -6, 3, 1e-3],
-    ["p", "machine", "<i>p</i>: sharpness of the bend between both", "1 is a straight line", 0.2, 8, 0],
-    ["learners", "learners", "<i>L</i>: share each batch", "learners", 1, 64, 0],
+    ["rate", "algorithm", "<i>η</i>", "learning rate", -3, 0, 1],
+    ["n_inf", "algorithm", "<i>n</i><sub>∞</sub>", "updates", 0, 6, 1],
+    ["alpha", "algorithm", "<i>α</i>", "examples", 0, 9, 1],
+    ["delta", "machine", "<i>δ</i>", "milliseconds", -3, 5, 1e-3],
+    ["gamma", "machine", "<i>γ</i>", "milliseconds an example", -6, 3, 1e-3],
+    ["batch", "batch", "<i>M</i>", "examples: your batch", 0, 5, 1],
+    ["pole", "bends", "Batch that never gets there", "examples", -1, 3, 1],
+    ["p", "bends", "<i>p</i>, sharpness of the bend in seconds", "1 is a straight line", 0.2, 8, 0],
+    ["learners", "learners", "<i>L</i>, share each batch", "workers", 1, 64, 0],
     ["latency", "network", "Latency of a message", "microseconds", -1, 5, 1e-6],
     ["bandwidth", "network", "Bandwidth", "gigabytes a second", -3, 3, 1e9],
     ["payload", "network", "Bytes of a gradient", "megabytes", -3, 5, 1e6],
   ];
-  const LAW = ["n_inf", "alpha"],
+  const LAW = ["n_inf", "alpha", "pole"],
     MACHINE = ["delta", "gamma", "p"],
     ALL = [...LAW, ...MACHINE];
   const LEARNERS = [1, 2, 4, 8, 16, 32, 64],
     LONGEST_LINK = 8000;
-  const presets = JSON.parse(document.getElementById("calculator-presets").textContent);
+  const dataOf = (id) => JSON.parse(document.getElementById(id)?.textContent || "[]");
+  const presets = dataOf("calculator-presets"),
+    machines = dataOf("calculator-machines");
   const $ = (id) => document.getElementById(`calculator-${id}`);
   const errors = new Map(); // by quantity: what was typed is left as it is until it is corrected
   let state,
@@ -221,30 +33,36 @@ window.batchtimeCalculator = (() => {
     later = 0;
 
   const presetOf = (name) => presets.find((one) => one.name === name);
-  const recorded = (name, { n_inf, alpha, delta, gamma, p } = presetOf(name)) => ({
+  const curveOf = () => presetOf(state.preset).curve;
+  const recorded = (name, { n_inf, alpha, delta, gamma, p, curve } = presetOf(name)) => ({
     preset: name,
+    machine: "",
+    rate: curve ? curve.rate : 0,
     n_inf,
     alpha,
+    pole: 0,
     delta: delta * 1e3,
     gamma: gamma * 1e3,
     p: p === null ? Infinity : p,
+    batch: 64,
     learners: 1,
     shape: "none",
     latency: 20,
     bandwidth: 10,
     payload: 1,
     table: "",
+    timing: "",
   });
-  const setting = () =>
-    Object.fromEntries([
-      ["shape", state.shape],
-      ...QUANTITIES.map(([id, , , , , , factor]) => [id, state[id] * (factor || 1)]),
-    ]);
+  const setting = () => ({
+    shape: state.shape,
+    logarithm: state.pole > 0 && curveOf()?.form === "logarithm",
+    ...Object.fromEntries(QUANTITIES.map(([id, , , , , , factor]) => [id, state[id] * (factor || 1)])),
+  });
   const asRecorded = (names) => names.every((id) => state[id] === recorded(state.preset)[id]);
-  const asFitted = () => fitted !== null && LAW.every((id) => state[id] === rounded(fitted[id]));
+  const asFitted = () => fitted !== null && LAW.every((id) => state[id] === rounded(fitted[id], 6));
 
-  // Words
-  const rounded = (value, digits = 6) => Number(value.toPrecision(digits));
+  // Words: numbers as people say them
+  const rounded = (value, digits = 4) => Number(value.toPrecision(digits));
   const show = (value, digits = 3) => {
     const short = rounded(value, digits);
     return !Number.isFinite(value)
@@ -255,22 +73,27 @@ window.batchtimeCalculator = (() => {
         ? short.toLocaleString("en")
         : String(short);
   };
-  const interval = ([low, high]) =>
+  const size = (M) => (M >= 10 ? show(Math.round(M), 15) : show(M, 2)); // a batch size: whole, from ten on
+  const within = ([low, high]) => {
+    const [least, most] = [Math.ceil(low - 1e-9), Math.floor(high + 1e-9)];
+    return low > 0 && high < 1e15 && least < most ? `${show(least, 15)} to ${show(most, 15)}` : `${size(low)} to ${size(high)}`;
+  };
+  const interval = ([low, high], word = show) =>
     low === null
       ? high === null
         ? "not bounded"
-        : `less than ${show(high)}`
+        : `less than ${word(high)}`
       : high === null
-        ? `more than ${show(low)}`
-        : `${show(low)} to ${show(high)}`;
+        ? `more than ${word(low)}`
+        : `${word(low)} to ${word(high)}`;
   const LONG = [
     [172800, 86400, "days"],
     [7200, 3600, "hours"],
     [120, 60, "minutes"],
   ];
   const duration = (seconds) => {
-    const unit = LONG.find(([from]) => seconds >= from);
-    return `${show(seconds)} seconds${unit && seconds < Infinity ? ` (${show(seconds / unit[1])} ${unit[2]})` : ""}`;
+    const unit = LONG.find(([from]) => seconds >= from && seconds < Infinity);
+    return unit ? `${show(seconds / unit[1], 2)} ${unit[2]}` : `${show(seconds, 2)} seconds`;
   };
 
   function aboutPreset() {
@@ -289,6 +112,24 @@ window.batchtimeCalculator = (() => {
       (${ends("gamma", 1e3)})${bend}, from ${one.timed} timed batch sizes on ${one.cpu}, one thread.
       ${changed.length ? `<strong>Changed here: ${changed.join(", ")}.</strong>` : ""}`;
   }
+  function yours(s, here) {
+    // what the batch size under the hand takes
+    const M = state.batch,
+      T = model.seconds(here, M),
+      more = T / model.least(here) - 1;
+    if (!(T < Infinity)) return `A batch of ${size(M)} never gets there`;
+    return `A batch of ${size(M)}: ${show(model.updates(here, M))} updates of ${show(1e3 * model.updateSeconds(here, M), 2)} ms make ${duration(T)}, ${
+      more < 0.005 ? "the least" : `${show(100 * more, 2)} % above the least`
+    }`;
+  }
+  function ofRate() {
+    const curve = curveOf();
+    if (!curve || asRecorded(["rate"]) || asFitted()) return [];
+    return [
+      `At the learning rate ${show(state.rate)} the updates come from <a href="runs/one-curve-${state.preset}.html">one curve for all learning rates</a>:
+      below ${size(state.pole)} examples training never gets there, and ${show(curve.largest)} is the largest rate at which every run did.`,
+    ];
+  }
 
   function result(s) {
     const L = state.learners,
@@ -296,27 +137,23 @@ window.batchtimeCalculator = (() => {
       best = model.optimum(here),
       least = model.least(here);
     if (!(least > 0 && least < Infinity))
-      return "These numbers make no training time: give the algorithm and the machine more than 0.";
+      return "<p>These numbers make no training time: give the algorithm and the machine more than 0.</p>";
     const lines = [],
       { intervals, fitted: fittedTo } = presetOf(state.preset),
       known = asFitted() || asRecorded(LAW);
     const [from, to] = asFitted() ? [fitted.sizes[0], fitted.sizes.at(-1)] : fittedTo;
-    if (best > 0 && best < Infinity) {
+    if (best > 0 && best < 1e15) {
       const ends = asRecorded(ALL)
         ? intervals.optimum.map((end) => end && (end * best) / model.optimum(s))
         : asFitted()
           ? fitted.intervals.critical.map((end) => end && best * (end / fitted.critical) ** model.weight(s))
           : null;
       const source = asFitted() && !asRecorded(ALL) ? " from the runs alone" : "";
-      lines.push(`The optimum is <strong>${show(best)} examples</strong>${ends ? ` (95 % interval${source}: ${interval(ends)})` : ""}${
-        L > 1 ? `, ${show(best / L)} for each of ${show(L)} learners` : ""
-      }; any batch size of
-        <strong>${model
-          .within(here, 0.05)
-          .map((end) => show(end))
-          .join(" to ")}</strong> comes within 5 % of its time.`);
+      lines.push(`The best batch has about <strong>${size(best)} examples</strong>${ends ? ` (95 % interval${source}: ${interval(ends, size)})` : ""}${
+        L > 1 ? `, ${size(best / L)} for each of ${show(L)} workers` : ""
+      }; any of <strong>${within(model.within(here, 0.05))}</strong> comes within 5 % of its time.`);
       lines.push(`Training takes <strong>${duration(least)}</strong> there: ${show(model.updates(here, best))} updates of
-        ${show(1e3 * model.updateSeconds(here, best))} milliseconds.`);
+        ${show(1e3 * model.updateSeconds(here, best), 2)} milliseconds. ${yours(s, here)}.`);
     } else
       lines.push(
         best > 1
@@ -325,19 +162,20 @@ window.batchtimeCalculator = (() => {
             ? "The smaller the batch, the shorter is training."
             : "Every batch size takes the same time.",
       );
+    lines.push(...ofRate());
     const share = model.noiseShare(here),
       fixed = L > 1 ? "<i>δ</i> + <i>c</i>(<i>L</i>)" : "<i>δ</i>";
     const parts = [
-      [`<i>n</i><sub>∞</sub> or ${fixed}`, 1 - share],
-      ["<i>α</i> or <i>γ</i>", share],
+      [s.pole > 0 ? "<i>n</i><sub>∞</sub>" : `<i>n</i><sub>∞</sub> or ${fixed}`, 1 - share],
+      [s.pole > 0 ? "<i>α</i>" : "<i>α</i> or <i>γ</i>", share],
     ].sort((one, other) => other[1] - one[1]);
     lines.push(`What limits it: 1 % less of ${parts.map(([words, part]) => `${words} saves ${show(part, 2)} %`).join(", of ")}.
-      However many learners, and where communication is free, ${duration(s.n_inf * s.delta)} remain: <i>n</i><sub>∞</sub> updates of <i>δ</i>.`);
+      However many workers, and where communication is free, ${duration(s.n_inf * s.delta)} remain: <i>n</i><sub>∞</sub> updates of <i>δ</i>.`);
     const exchange = model.allReduce(s, L);
-    if (exchange > 0) lines.push(`Of each update ${show(exchange * 1e3)} milliseconds are communication.`);
+    if (exchange > 0) lines.push(`Of each update ${show(exchange * 1e3, 2)} milliseconds are communication.`);
     if (best < L)
       lines.push(
-        `The optimum, ${show(best)}, is less than one example for each of ${show(L)} learners${L > 1 ? ": take fewer" : ""}.`,
+        `The best batch, ${size(best)}, is less than one example for each of ${show(L)} workers${L > 1 ? ": take fewer" : ""}.`,
       );
     else if (known && (best < from || best > to))
       lines.push(`<strong>But it lies ${best < from ? "below" : "above"} the batch sizes that the law was fitted to, ${show(from)} to ${show(to)},
@@ -346,29 +184,27 @@ window.batchtimeCalculator = (() => {
             ? "it is too far from them for any advice; run batch sizes nearer to it"
             : `the advice is ${show(best < from ? from : to)}`
         }.</strong>`);
-    if (asFitted() && !asRecorded(LAW) && asRecorded(MACHINE))
+    if (state.machine && asRecorded(["pole"]))
+      lines.push("<strong>The seconds are another network's, on another machine: a what-if, not a prediction.</strong>");
+    else if (asFitted() && !asRecorded(LAW) && asRecorded(MACHINE))
       lines.push(`<strong>The seconds are those of ${state.preset}'s network on ${presetOf(state.preset).cpu}: put in your own.</strong>`);
     return lines.map((line) => `<p>${line}</p>`).join("");
   }
 
-  // Drawings: batch sizes or learners on an axis in powers of two, seconds on one in powers of ten
-  function chart(svg, [first, last], [low, high], words, content) {
+  // Drawings: batch sizes or workers on an axis in powers of two, the other one in powers of ten
+  function chart(svg, [first, last], [low, high], { x, title, height, left }, content) {
     const width = svg.clientWidth || 640,
-      height = Math.min(Math.max(0.62 * width, 280), 420);
-    const [left, right, top, bottom] = [60, width - 24, 40, height - 44];
+      tall = height(width);
+    const [right, top, bottom] = [width - 12, title ? 58 : 40, tall - (x ? 44 : 24)];
     const X = (M) => left + ((Math.log2(M) - first) / (last - first)) * (right - left);
     const Y = (T) => bottom - (Math.log10(T / low) / Math.log10(high / low)) * (bottom - top);
     const every = Math.ceil(((last - first) * (18 + 7 * show(2 ** last, 15).length)) / (right - left));
     const octaves = Array.from({ length: Math.floor((last - first) / every) + 1 }, (_, j) => 2 ** (first + j * every));
-    const decades = Array.from({ length: 40 }, (_, j) => 10 ** (j - 20)).filter(
-      (one) => one >= low / 10 && one <= high,
-    );
-    const seconds = (steps) =>
+    const decades = Array.from({ length: 40 }, (_, j) => 10 ** (j - 20)).filter((one) => one >= low / 10 && one <= high);
+    const values = (steps) =>
       decades.flatMap((one) => steps.map((step) => rounded(step * one))).filter((T) => T >= low && T <= high);
-    const ticks = [[1], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]]
-      .map(seconds)
-      .find((found, j) => found.length > 2 || j === 2);
-    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    const ticks = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]].map(values).find((found, j) => found.length > 2 || j === 3);
+    svg.setAttribute("viewBox", `0 0 ${width} ${tall}`);
     svg.innerHTML = [
       ...ticks.map(
         (T) =>
@@ -378,50 +214,79 @@ window.batchtimeCalculator = (() => {
         (M) =>
           `<path class="grid" d="M${X(M)} ${top}V${bottom}"/><text x="${X(M)}" y="${bottom + 18}" class="middle">${show(M, 15)}</text>`,
       ),
-      `<text x="${(left + right) / 2}" y="${height - 6}" class="middle">${words}</text>`,
-      `<text class="middle" transform="translate(13 ${(top + bottom) / 2}) rotate(-90)">seconds to the target</text>`,
+      title ? `<text class="title" x="2" y="14">${title}</text>` : "",
+      x ? `<text x="${(left + right) / 2}" y="${tall - 6}" class="middle">${x}</text>` : "",
       content({ X, Y, left, right, top, bottom }),
     ].join("");
   }
-  const path = (kind, { X, Y }, T, from, to, points = 160) =>
+  const path = (kind, { X, Y }, T, from, to, points = 120) =>
     from < to
       ? `<path class="${kind}" d="M${Array.from({ length: points + 1 }, (_, j) => from * (to / from) ** (j / points))
-          .map((M) => `${X(M).toFixed(2)} ${Y(T(M)).toFixed(2)}`)
+          .map((M) => `${X(M).toFixed(1)} ${Y(T(M)).toFixed(1)}`)
           .join("L")}"/>`
       : "";
+  const mark = ({ X, top, bottom, left, right }, kind, M, y, words, [from, to]) =>
+    M >= from && M <= to
+      ? `<path class="${kind}" d="M${X(M)} ${y + 4}V${bottom}"/>
+        <text x="${X(M)}" y="${y}" class="${X(M) < (left + right) / 2 ? "" : "end"}">${words}</text>`
+      : "";
 
-  function drawCurve(s) {
-    const here = model.withLearners(s, state.learners),
-      T = (M) => model.seconds(here, M),
+  function span(here) {
+    // of batch sizes: what every panel shows
+    const sizes = asFitted() ? fitted.sizes : asRecorded(LAW) ? presetOf(state.preset).fitted : null,
       best = model.optimum(here);
-    const algorithm = model.critical(here),
-      machine = model.breakEven(here),
-      ends = model.within(here, 0.05);
-    const sizes = asFitted() ? fitted.sizes : asRecorded(LAW) ? presetOf(state.preset).fitted : null;
-    const marked = [algorithm, machine, best, ...ends, ...(sizes || [])].filter((M) => M > 0 && M < Infinity);
-    const first = Math.max(0, Math.floor(Math.log2(Math.min(...marked, 2 ** 20)) - 0.5));
-    const last = Math.min(Math.max(Math.ceil(Math.log2(Math.max(...marked, 1)) + 0.5), first + 4), first + 30);
-    const [from, to] = [2 ** first, 2 ** last],
-      clip = (M) => Math.min(Math.max(M, from), to);
-    const low = T(clip(best || from)),
-      high = Math.max(T(from), T(to), 1.5 * low);
-    if (!(low > 0 && high < Infinity)) return $("curve").replaceChildren();
-    chart($("curve"), [first, last], [low / 1.35, high * 1.05], "batch size M (examples)", (place) => {
-      const { X, Y, left, right, top, bottom } = place;
-      const mark = (kind, M, y) =>
-        M >= from && M <= to
-          ? `<path class="${kind}" d="M${X(M)} ${y + 4}V${bottom}"/>
-        <text x="${X(M)}" y="${y}" class="${X(M) < (left + right) / 2 ? "" : "end"}">${kind}: ${show(M)}</text>`
+    const marked = [model.critical(here), model.breakEven(here), best, state.batch, ...model.within(here, 0.05), ...(sizes || [])];
+    const seen = marked.filter((M) => M > 0 && M < 1e12);
+    const first = Math.max(0, Math.floor(Math.log2(Math.min(...seen, 2 ** 20)) - 0.5));
+    const last = Math.min(Math.max(Math.ceil(Math.log2(Math.max(...seen, 1)) + 0.5), first + 4), first + 30);
+    return { first, last, from: 2 ** first, to: 2 ** last, start: Math.max(2 ** first, here.pole * 1.08), sizes, best };
+  }
+  const PANEL = { height: (width) => Math.min(Math.max(0.85 * width, 128), 225), left: 48 };
+  function drawPanel(id, title, { first, last, from, to, start, sizes }, value, kind, low, content) {
+    const clip = (M) => Math.min(Math.max(M, start), to),
+      high = Math.max(value(start), value(to), 1.5 * low);
+    if (!(low > 0 && high < Infinity)) return $(id).replaceChildren();
+    chart($(id), [first, last], [low / 1.35, high * 1.05], { title, x: id === "curve" ? "batch size M" : "", ...PANEL }, (place) => {
+      const { X, Y, bottom } = place,
+        M = state.batch;
+      const yours =
+        M >= start && M <= to
+          ? `<path class="now" d="M${X(M)} ${place.top}V${bottom}"/><circle class="now" cx="${X(M)}" cy="${Y(value(M))}" r="5"/>`
           : "";
       return (
-        path("curve beyond", place, T, from, to) +
-        path("curve", place, T, sizes ? clip(sizes[0]) : from, sizes ? clip(sizes.at(-1)) : to) +
-        path("curve within", place, T, clip(ends[0]), clip(ends[1])) +
-        mark("algorithm", algorithm, 14) +
-        mark("machine", machine, 32) +
-        (best >= from && best <= to
+        yours +
+        path(`${kind} beyond`, place, value, start, to) +
+        path(kind, place, value, sizes ? clip(sizes[0]) : start, sizes ? clip(sizes.at(-1)) : to) +
+        content(place, clip, [from, to])
+      );
+    });
+  }
+  function drawCurve(s) {
+    const here = model.withLearners(s, state.learners),
+      shown = span(here),
+      N = (M) => model.updates(here, M),
+      t = (M) => 1e3 * model.updateSeconds(here, M),
+      T = (M) => model.seconds(here, M);
+    const { best, to, start } = shown,
+      floor = ({ Y, left, right, bottom }, value, words) =>
+        value > 0 && Y(value) <= bottom ? `<path class="floor" d="M${left} ${Y(value)}H${right}"/><text class="end" x="${right}" y="${Y(value) - 5}">${words}</text>` : "";
+    drawPanel("updates", "N, updates: they fall", shown, N, "of-updates", Math.min(N(to), s.n_inf || Infinity), (place, _, ends) =>
+      floor(place, s.n_inf, "<tspan>n∞</tspan>") + mark(place, "algorithm", model.critical(here), 34, `α/n∞: ${size(model.critical(here))}`, ends),
+    );
+    drawPanel("seconds", "t, ms an update: it grows", shown, t, "of-seconds", t(start), (place, _, ends) =>
+      mark(place, "machine", model.breakEven(here), 34, `δ/γ: ${size(model.breakEven(here))}`, ends),
+    );
+    const low = T(Math.min(Math.max(best || start, start), to));
+    drawPanel("curve", "T = N t, seconds: a bowl", shown, T, "curve", low, (place, clip, ends) => {
+      const { X, Y, bottom } = place,
+        range = model.within(here, 0.05);
+      return (
+        path("curve within", place, T, clip(range[0]), clip(range[1])) +
+        mark(place, "algorithm", model.critical(here), 34, `algorithm: ${size(model.critical(here))}`, ends) +
+        mark(place, "machine", model.breakEven(here), 50, `machine: ${size(model.breakEven(here))}`, ends) +
+        (best >= start && best <= to
           ? `<path class="optimum" d="M${X(best)} ${Y(T(best)) - 8}l7 8l-7 8l-7 -8z"/>
-          <text x="${X(best)}" y="${Math.min(Y(T(best)) + 24, bottom - 4)}" class="middle">optimum: ${show(best)}</text>`
+          <text x="${X(best)}" y="${Math.min(Y(T(best)) + 24, bottom - 4)}" class="middle">best: ${size(best)}</text>`
           : "")
       );
     });
@@ -432,15 +297,16 @@ window.batchtimeCalculator = (() => {
       values = LEARNERS.map((L) => ways.map((way) => model[way](s, L)));
     $("scaling").innerHTML = LEARNERS.map(
       (L, j) =>
-        `<tr>${[show(L), show(model.optimum(model.withLearners(s, L))), ...values[j].map((T) => show(T))]
+        `<tr>${[show(L), size(model.optimum(model.withLearners(s, L))), ...values[j].map((T) => show(T))]
           .map((text) => `<td>${text}</td>`)
           .join("")}</tr>`,
     ).join("");
-    $("useful").textContent = `Twice as many learners save less than 5 % from L = ${show(model.useful(s))} on.`;
+    $("useful").textContent = `Twice as many workers save less than 5 % from L = ${show(model.useful(s))} on.`;
     const low = Math.min(...values.flat()),
       high = Math.max(...values.flat());
     if (!(low > 0 && high < Infinity)) return $("projection").replaceChildren();
-    chart($("projection"), [0, 6], [low / 1.1, high * 1.1], "learners L", (place) => {
+    const look = { x: "workers L", height: (width) => Math.min(Math.max(0.62 * width, 280), 420), left: 60 };
+    chart($("projection"), [0, 6], [low / 1.1, high * 1.1], look, (place) => {
       const { X, left, right, top, bottom } = place,
         share = (right - left) / 3;
       return (
@@ -448,18 +314,60 @@ window.batchtimeCalculator = (() => {
         ways
           .map(
             (way, j) =>
-              path(`curve ${way}`, place, (L) => model[way](s, L), 1, 64, 96) +
+              path(`curve ${way}`, place, (L) => model[way](s, L), 1, 64, 48) +
               `<path class="curve ${way}" d="M${left + j * share} 12h26"/><text x="${left + j * share + 32}" y="16">${way}</text>`,
           )
           .join("") +
-        `<text class="end" x="${right}" y="32">a projection</text>`
+        `<text class="end" x="${right}" y="32">seconds, a projection</text>`
       );
     });
   }
 
-  function draw(s) {
-    drawCurve(s);
-    drawScaling(s);
+  // The card: the answer as a picture that stands alone
+  function card(s) {
+    const here = model.withLearners(s, state.learners),
+      shown = { ...span(here) },
+      T = (M) => model.seconds(here, M),
+      best = shown.best;
+    if (!(best > 0 && best < 1e15)) return "";
+    const [low, high] = [T(best), Math.max(T(shown.start), T(shown.to))];
+    const place = {
+      X: (M) => 600 + (Math.log(M / shown.from) / Math.log(shown.to / shown.from)) * 540,
+      Y: (value) => 500 - (Math.log(value / low) / Math.log(high / low)) * 330,
+    };
+    const line = (y, px, words, more = "") => `<text x="60" y="${y}" font-size="${px}" ${more}>${words}</text>`,
+      task = presets.find((one) => one.name === state.preset).title,
+      whose = `${asFitted() ? "My runs" : asRecorded(LAW) ? `${task}, as recorded` : `${task}, changed`}${state.timing ? ", my timings" : state.machine ? `, seconds of ${machines.find((one) => one.name === state.machine).title}` : ""}`,
+      range = model.within(here, 0.05);
+    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1200 630" width="1200" height="630" font-family="system-ui, sans-serif" fill="#1b1b1b">
+      <rect width="1200" height="630" fill="#fff"/>
+      ${line(90, 34, whose.replace(/&/g, "&amp;").replace(/</g, "&lt;"))}
+      ${line(215, 92, `M ≈ ${size(best)}`, 'font-weight="700" fill="#027a59"')}
+      ${line(275, 34, `${within(range)} cost at most 5 % more`)}
+      ${line(330, 34, `${duration(low)} of updates`)}
+      ${line(430, 28, `N = ${show(s.n_inf)} + ${show(s.alpha)} / ${s.pole > 0 ? `(M − ${size(s.pole)})` : "M"} updates`)}
+      ${line(475, 28, s.p === 1 ? `t = ${show(1e3 * here.delta)} + ${show(1e3 * here.gamma)} M milliseconds` : `δ = ${show(1e3 * here.delta)} ms, γ = ${show(1e3 * here.gamma)} ms, p = ${show(s.p, 2)}`)}
+      ${line(590, 22, "Batch size and training time: a law of two numbers, two of the machine, one stopwatch", 'fill="#555"')}
+      <g fill="none" stroke="#029e73">${path('" stroke-width="4', place, T, shown.start, shown.to)}${path('" stroke-width="14" stroke-linecap="round', place, T, Math.max(range[0], shown.start), Math.min(range[1], shown.to))}</g>
+      <text x="870" y="560" font-size="26" text-anchor="middle">batch size, ${show(shown.from, 15)} to ${show(shown.to, 15)}</text>
+      <text x="600" y="140" font-size="26">training time, up to ${show(high / low, 2)} times the least</text></svg>`;
+  }
+  function makeCard() {
+    const picture = card(setting());
+    if (!picture) return ($("copied").textContent = "There is no best batch size to show.");
+    const address = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(picture)}`,
+      image = new Image();
+    image.alt = `Best batch size about ${size(model.optimum(model.withLearners(setting(), state.learners)))} examples, as a card`;
+    image.width = 600;
+    image.addEventListener("load", () => {
+      const canvas = Object.assign(document.createElement("canvas"), { width: 1200, height: 630 });
+      canvas.getContext("2d").drawImage(image, 0, 0, 1200, 630);
+      $("png").href = canvas.toDataURL("image/png");
+    });
+    image.src = $("svg").href = address;
+    $("card").replaceChildren(image);
+    $("carded").hidden = false;
+    remember(false);
   }
 
   // The address: the preset, and what differs from it
@@ -493,13 +401,18 @@ window.batchtimeCalculator = (() => {
     if (["ring", "tree"].includes(given.get("shape"))) state.shape = given.get("shape");
     QUANTITIES.forEach(([id]) => given.has(id) && take(id, given.get(id)));
     QUANTITIES.forEach(([id]) => errors.has(id) && ($(id).value = given.get(id)));
+    if (machines.some((one) => one.name === given.get("machine"))) state.machine = given.get("machine");
     state.table = given.get("table") || "";
+    state.timing = given.get("timing") || "";
     fitted = null;
-    $("fit").replaceChildren();
+    ["fit", "advice"].forEach((id) => $(id).replaceChildren());
     $("refused").textContent = "";
+    $("carded").hidden = true;
+    if (state.timing) $("timing").value = state.timing;
     if (state.table) {
       $("table").value = state.table;
       fitTable(state.table, false);
+      if (state.timing) advise(false);
     }
     update(false);
   }
@@ -509,56 +422,81 @@ window.batchtimeCalculator = (() => {
 
   // What readers do
   const numberOf = (text) => (/^(inf|infinity|∞)$/i.test(text) ? Infinity : text === "" ? NaN : Number(text));
+  const set = (id, value) => {
+    state[id] = value;
+    if (MACHINE.includes(id)) state.machine = "";
+    const base = recorded(state.preset);
+    if (id !== "rate") return;
+    const { n_inf, alpha, pole } = value === base.rate ? base : model.atRate(curveOf(), value);
+    Object.assign(state, { n_inf, alpha, pole });
+    LAW.forEach((name) => errors.delete(name));
+  };
   function take(id, text) {
     // a value that was typed, or one of the address
     const typed = text.trim(),
-      value = numberOf(typed);
+      value = numberOf(typed),
+      largest = curveOf()?.largest;
     const [allowed, right] =
       id === "learners"
         ? ["a whole number from 1 to 1,048,576", Number.isInteger(value) && value >= 1 && value <= 2 ** 20]
-        : id === "p"
-          ? ["a number more than 0; inf for the larger of the two", value > 0]
-          : id === "bandwidth"
-            ? ["a finite number more than 0", value > 0 && value < Infinity]
-            : ["a finite number of at least 0", value >= 0 && value < Infinity];
+        : id === "rate"
+          ? [`a number more than 0 and at most ${largest}, the largest rate at which every run got there`, value > 0 && value <= largest]
+          : id === "p"
+            ? ["a number more than 0; inf for the larger of the two", value > 0]
+            : ["bandwidth", "batch"].includes(id)
+              ? ["a finite number more than 0", value > 0 && value < Infinity]
+              : ["a finite number of at least 0", value >= 0 && value < Infinity];
     if (right) {
       errors.delete(id);
-      const base = recorded(state.preset)[id]; // of which the field shows six digits
-      state[id] = value === rounded(base) ? base : value;
-    } else errors.set(id, `${id} = '${typed}' is not allowed; allowed: ${allowed}`);
+      const base = recorded(state.preset)[id]; // of which the field shows four digits
+      set(id, value === rounded(base) ? base : value);
+    } else if (id !== "rate" || largest) errors.set(id, `${id} = '${typed}' is not allowed; allowed: ${allowed}`);
   }
+  const written = (value) => String(value === rounded(value, 6) ? value : rounded(value));
   function update(changed = true) {
-    const s = setting();
+    const s = setting(),
+      curve = curveOf();
     $("preset").value = state.preset;
+    $("machine").value = state.machine;
     $("shape").value = state.shape;
     $("of-network").hidden = state.shape === "none";
+    $("rate").parentElement.hidden = !curve;
+    if (curve) $("rate-slider").min = Math.log10(curve.largest / 100);
+    if (curve) $("rate-slider").max = Math.log10(curve.largest);
     for (const [id, , , unit, from, to, factor] of QUANTITIES) {
       const slider = $(`${id}-slider`),
-        field = $(id);
-      slider.value = Math.min(Math.max(factor ? Math.log10(state[id]) : state[id], from), to);
+        field = $(id),
+        [least, most] = id === "rate" ? [slider.min, slider.max] : [from, to];
+      slider.value = Math.min(Math.max(factor ? Math.log10(state[id]) : state[id], least), most);
       slider.setAttribute("aria-valuetext", `${show(state[id])} ${unit}`);
       field.setAttribute("aria-invalid", errors.has(id));
-      if (!errors.has(id) && numberOf(field.value) !== rounded(state[id])) field.value = rounded(state[id]);
+      if (!errors.has(id) && numberOf(field.value) !== state[id] && field.value !== written(state[id]))
+        field.value = written(state[id]);
     }
     $("error").textContent = [...errors.values()].join(". ");
     const here = model.withLearners(s, state.learners);
     $("brief").textContent = errors.size
       ? "A number is not allowed"
-      : `Optimum ${show(model.optimum(here))} examples, ${show(model.least(here))} s`;
-    draw(s);
+      : `Best ${size(model.optimum(here))} examples, ${duration(model.least(here))}. ${yours(s, here)}.`;
+    drawCurve(s);
     clearTimeout(later);
-    // Once the hand rests: what is announced, and the address.
+    // Once the hand rests: what is announced, the projection, and the address.
     later = setTimeout(() => settle(s, changed), 200);
   }
   function settle(s, changed) {
     const before = errors.size ? "<p><strong>For the last numbers that are allowed:</strong></p>" : "";
     const texts = { about: aboutPreset(), result: before + result(s) },
       here = model.withLearners(s, state.learners);
+    drawScaling(s);
+    const best = size(model.optimum(here));
     $("curve").setAttribute(
       "aria-label",
-      `Training time against the batch size, a bowl whose least value, ${duration(
-        model.least(here),
-      )}, is at ${show(model.optimum(here))} examples`,
+      `Training time against the batch size, a bowl whose least value, ${duration(model.least(here))}, is at ${best} examples`,
+    );
+    $("updates").setAttribute("aria-label", `Updates against the batch size: they fall towards ${show(s.n_inf)}`);
+    $("seconds").setAttribute(
+      "aria-label",
+      `Milliseconds of an update against the batch size: they grow from ${show(1e3 * here.delta)}`,
     );
     for (const [id, text] of Object.entries(texts))
       if ($(id).dataset.text !== text) $(id).innerHTML = $(id).dataset.text = text;
@@ -641,15 +579,26 @@ window.batchtimeCalculator = (() => {
       throw Error("each timing is a batch size and seconds, both more than 0");
     return found;
   }
-  function advise() {
+  function advise(adopt = true) {
+    // both tables: the law and the seconds into the calculator, and the package's advice with its regret
     try {
       const { runs } = readTable($("table").value),
-        found = batchtimeAdvice.recommend(runs, readTimings($("timing").value)),
+        timings = readTimings($("timing").value),
+        found = batchtimeAdvice.recommend(runs, timings),
         bound = show(100 * found.regret, 2);
-      $("advice").textContent = found.refused
-        ? `No advice: batch size ${found.batch_size} may take ${bound} % longer than the best (95 %), more than 15 %.`
-        : `Batch size ${found.batch_size}, at most ${bound} % slower than the best (95 %): ${duration(found.seconds)}; ${found.within.map((M) => show(M)).join(" to ")} within 5 %.`;
-      if (found.typical) $("advice").textContent += " With one run at each size a typical scatter is assumed: add seeds.";
+      if (adopt) {
+        const { delta, gamma } = model.fitSeconds(timings),
+          long = $("table").value.length + $("timing").value.length > LONGEST_LINK;
+        MACHINE.forEach((id) => errors.delete(id));
+        Object.assign(state, { delta: rounded(1e3 * delta, 6), gamma: rounded(1e3 * gamma, 6), p: 1, machine: "" });
+        state.timing = long ? "" : $("timing").value;
+        fitTable($("table").value);
+      }
+      $("advice").textContent =
+        (found.refused
+          ? `No advice: batch size ${found.batch_size} may take ${bound} % longer than the best (95 %), more than 15 %.`
+          : `Batch size ${found.batch_size}, at most ${bound} % slower than the best (95 %): ${duration(found.seconds)}; ${found.within.map((M) => show(M)).join(" to ")} within 5 %.`) +
+        (found.typical ? " With one run at each size a typical scatter is assumed: add seeds." : "");
     } catch (error) {
       $("advice").textContent = error.message;
     }
@@ -660,7 +609,7 @@ window.batchtimeCalculator = (() => {
     $("table").setAttribute("aria-invalid", false);
     try {
       const { runs, seeds } = readTable(text);
-      fitted = model.fit(runs);
+      fitted = { ...model.fit(runs), pole: 0 };
       const rows = [
         ["n_inf", "updates"],
         ["alpha", "examples"],
@@ -679,7 +628,7 @@ window.batchtimeCalculator = (() => {
           .map((line) => `<p>${line}</p>`)
           .join("")}`;
       if (adopt) {
-        LAW.forEach((id) => errors.delete(id) || (state[id] = rounded(fitted[id])));
+        LAW.forEach((id) => errors.delete(id) || (state[id] = rounded(fitted[id], 6)));
         state.table = text.length > LONGEST_LINK ? "" : text;
         if (!state.table)
           $("refused").textContent =
@@ -693,6 +642,10 @@ window.batchtimeCalculator = (() => {
     }
   }
 
+  const example = {
+    table: "batch_size,updates\n8,1420\n8,1310\n8,1380\n64,850\n64,810\n64,830\n512,760\n512,740\n512,735\n",
+    timing: "batch_size,seconds\n8,0.0030\n8,0.0031\n64,0.0070\n64,0.0071\n512,0.0390\n512,0.0391\n",
+  };
   for (const [id, group, label, unit, from, to, factor] of QUANTITIES) {
     $(`of-${group}`).insertAdjacentHTML(
       "beforeend",
@@ -702,7 +655,8 @@ window.batchtimeCalculator = (() => {
     );
     $(`${id}-slider`).addEventListener("input", ({ target }) => {
       errors.delete(id);
-      state[id] = factor ? rounded(10 ** target.value, 3) : Number(target.value);
+      const value = factor ? rounded(10 ** target.value, 3) : Number(target.value);
+      set(id, id === "rate" ? Math.min(value, curveOf().largest) : value);
       update();
     });
     $(id).addEventListener("input", ({ target }) => {
@@ -710,27 +664,53 @@ window.batchtimeCalculator = (() => {
       update();
     });
   }
+  $("machine").insertAdjacentHTML(
+    "beforeend",
+    machines.map(({ name, title }) => `<option value="${name}">${title}</option>`).join(""),
+  );
   $("preset").innerHTML = presets.map(({ name, title }) => `<option value="${name}">${title}</option>`).join("");
   const choose = () => {
-    const { learners, shape, latency, bandwidth, payload } = state;
-    ALL.concat("preset").forEach((id) => errors.delete(id));
-    state = { ...recorded($("preset").value), learners, shape, latency, bandwidth, payload };
+    const { batch, learners, shape, latency, bandwidth, payload } = state;
+    ALL.concat("preset", "rate").forEach((id) => errors.delete(id));
+    state = { ...recorded($("preset").value), batch, learners, shape, latency, bandwidth, payload };
     fitted = null;
-    $("fit").replaceChildren();
+    ["fit", "advice"].forEach((id) => $(id).replaceChildren());
     update(false);
     remember(true);
   };
+  $("machine").addEventListener("change", ({ target }) => {
+    const one = machines.find(({ name }) => name === target.value) || presetOf(state.preset);
+    MACHINE.forEach((id) => errors.delete(id));
+    Object.assign(state, {
+      machine: target.value,
+      delta: one.delta * 1e3,
+      gamma: one.gamma * 1e3,
+      p: one.p === null ? Infinity : one.p,
+      timing: "",
+    });
+    update(false);
+    remember(true);
+  });
   $("preset").addEventListener("change", choose);
   $("again").addEventListener("click", choose);
   $("shape").addEventListener("change", ({ target }) => {
     state.shape = target.value;
     update();
   });
-  $("advise").addEventListener("click", advise);
+  $("advise").addEventListener("click", () => advise());
+  $("example").addEventListener("click", () => {
+    for (const [id, text] of Object.entries(example)) $(id).value = text;
+    advise();
+  });
+  $("make").addEventListener("click", makeCard);
   $("ask").addEventListener("click", () => fitTable($("table").value));
   $("file").addEventListener("change", async ({ target }) => {
     $("table").value = await target.files[0].text();
     fitTable($("table").value);
+  });
+  $("seconds-file").addEventListener("change", async ({ target }) => {
+    $("timing").value = await target.files[0].text();
+    advise();
   });
   $("copy").addEventListener("click", () => {
     remember(false);
@@ -738,9 +718,12 @@ window.batchtimeCalculator = (() => {
     if (!navigator.clipboard) return failed();
     navigator.clipboard.writeText(location.href).then(() => ($("copied").textContent = "Copied."), failed);
   });
-  window.addEventListener("resize", () => draw(setting()));
+  window.addEventListener("resize", () => {
+    drawCurve(setting());
+    drawScaling(setting());
+  });
   window.addEventListener("popstate", () => (location.hash === "" || location.hash.includes("=")) && restore());
   $("all").hidden = false;
   restore();
-  return { model, presets, address };
+  return { model, presets, machines, address };
 })();

@@ -4,6 +4,8 @@
   `page:name:format` a number that the notebook of a page glued, on any page of the book.
 - A labelled equation of the chapter "The bound" is followed by a link to the test that executes it; the directive
   `{executed}` lists all of them.
+- The directive `{minutes}` puts into the margin how long a page takes to read, counted from its words.
+- The hidden code of an executed page is in one control at its end.
 - An executed page ends with the notebook that made it, how long that took, and the command that runs it again; and,
   where it is known in which repository the book is published, with links that open the notebook on the web.
 - Docstrings are shown as they are written, as plain text with code in backquotes.
@@ -31,6 +33,7 @@ from batchtime.laws.quantity import interval_text
 
 logger = logging.getLogger(__name__)
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
+WORDS_A_MINUTE = 200
 
 
 def glued(notebook: Path) -> dict[str, object]:
@@ -167,6 +170,34 @@ class Executed(SphinxDirective):
         return [listed]
 
 
+class minutes_to_read(nodes.Part, nodes.Element):  # noqa: N801 - a node is named as it is written in a tree
+    """Where the minutes of a page are to stand, until its words can be counted."""
+
+
+class Minutes(SphinxDirective):
+    """`{minutes}`: how long the page takes to read, in the margin."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the place of the number."""
+        return [minutes_to_read()]
+
+
+def count_minutes(_app: Sphinx, doctree: nodes.document) -> None:
+    """Put the minutes to read into the margin, at 200 words of open text a minute; a solution is closed."""
+    for place in list(doctree.findall(minutes_to_read)):
+        closed = {
+            id(text) for node in doctree.findall(nodes.Element) if _is_closed(node) for text in node.findall(nodes.Text)
+        }
+        words = sum(len(text.split()) for text in doctree.findall(nodes.Text) if id(text) not in closed)
+        read = f"{max(1, round(words / WORDS_A_MINUTE))} minutes to read"
+        place.replace_self(nodes.sidebar("", nodes.paragraph("", read), classes=["margin", "minutes"]))
+
+
+def _is_closed(node: nodes.Element) -> bool:
+    """Return whether a reader has to open a part of a page, or does not see it at all."""
+    return "dropdown" in node.get("classes", []) or isinstance(node, nodes.comment)
+
+
 def plain_docstring(_app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
     """Let a docstring mean what it says: bars and stars are mathematics, backquotes are code; no more is markup."""
     for number, line in enumerate(lines):
@@ -252,6 +283,44 @@ def add_origin(app: Sphinx, doctree: nodes.document) -> None:
     next(iter(doctree.findall(nodes.section))).append(origin)
 
 
+def pass_by(_translator: Any, _node: nodes.Element) -> None:
+    """Write nothing of a node but what it holds."""
+
+
+class all_code(nodes.Part, nodes.Element):  # noqa: N801 - a node is named as it is written in a tree
+    """The code of a page, closed until a reader opens it."""
+
+
+def open_code(translator: Any, _node: nodes.Element) -> None:
+    """Begin what the browser opens and closes, by mouse and by keyboard."""
+    translator.body.append('<details class="all-code"><summary>The code of this page</summary>\n')
+
+
+def close_code(translator: Any, _node: nodes.Element) -> None:
+    """End it."""
+    translator.body.append("</details>\n")
+
+
+def fold_code(app: Sphinx, doctree: nodes.document) -> None:
+    """Gather the hidden code of an executed page in one control at its end, in place of one at each cell."""
+    if Path(app.env.doc2path(app.env.docname)).suffix != ".ipynb":
+        return
+    gathered = all_code()
+    for cell in list(doctree.findall(nodes.container)):
+        if cell.get("nb_element") != "cell_code" or cell.get("hide_mode") != "input":
+            continue
+        source = cell.children[0]
+        if not isinstance(source, nodes.Element) or source.get("nb_element") != "cell_code_source":
+            continue
+        cell.remove(source)
+        del cell["hide_mode"]
+        gathered += nodes.container("", source, classes=["cell"])
+        if not cell.children:
+            cell.parent.remove(cell)
+    if gathered.children:
+        next(iter(doctree.findall(nodes.section))).append(gathered)
+
+
 def mend_roles(
     _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: nodes.document | None
 ) -> None:
@@ -289,9 +358,14 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("batchtime_quantities", "../_build/quantities.json", "env")
     app.add_role("num", Number())
     app.add_directive("executed", Executed)
+    app.add_directive("minutes", Minutes)
+    app.add_node(minutes_to_read)
+    app.add_node(all_code, html=(open_code, close_code), latex=(pass_by, pass_by), text=(pass_by, pass_by))
     app.connect("config-inited", take_mathjax)
     app.connect("autodoc-process-docstring", plain_docstring, priority=400)  # before its sections are read
     # Before Sphinx collects the files to download, at priority 500.
+    app.connect("doctree-read", count_minutes, priority=300)  # before controls are added, which are closed
+    app.connect("doctree-read", fold_code, priority=350)  # before the page's origin, which comes after it
     app.connect("doctree-read", add_origin, priority=400)
     app.connect("doctree-read", link_to_tests, priority=400)
     app.add_transform(KeepExamples)

@@ -59,7 +59,11 @@ def page(tmp_path_factory: pytest.TempPathFactory, root: Path) -> str:
     (tree / "_build").mkdir()
     known = {"name": "law.n_inf", "value": 739.35, "interval": [691.3, None], "unit": "updates", "source": "law"}
     (tree / "_build" / "quantities.json").write_text(json.dumps([known]))
-    prose = "It is {num}`law.n_inf:.0f` ({num}`law.n_inf.interval:s`).\n\nIt takes {num}`law:n_inf:,.1f` updates."
+    prose = (
+        "```{minutes}\n```\n\n"
+        + 300 * "word "
+        + "\n\nIt is {num}`law.n_inf:.0f` ({num}`law.n_inf.interval:s`).\n\nIt takes {num}`law:n_inf:,.1f` updates."
+    )
     built = build(tree, root, prose)
     assert built.returncode == 0, built.stderr
     return (tree / "_build" / "html" / "index.html").read_text()
@@ -67,6 +71,10 @@ def page(tmp_path_factory: pytest.TempPathFactory, root: Path) -> str:
 
 def test_a_published_quantity_appears_on_any_page_with_its_interval(page: str) -> None:
     assert "It is 739 (more than 691)." in page
+
+
+def test_a_page_says_in_its_margin_how_long_it_takes_to_read(page: str) -> None:
+    assert page.count("2 minutes to read") == 1  # 300 words and some, at 200 a minute
 
 
 def test_a_glued_number_appears_in_the_prose_of_any_page_in_the_asked_format(page: str) -> None:

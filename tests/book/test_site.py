@@ -1,5 +1,6 @@
 """The rendered book is whole: every page of the table of contents, every link, anchor, image and formula script."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,26 @@ def test_every_executed_page_says_how_to_run_it_again(site: Path, pages: dict[Pa
         origin = pages[path].select_one(".origin")
         assert origin is not None, path.name
         assert "batchtime rerun notebooks/" in origin.text, path.name
+
+
+def test_the_code_of_a_page_is_in_one_control_that_comes_after_what_it_made(
+    root: Path, site: Path, pages: dict[Path, BeautifulSoup]
+) -> None:
+    folded = 0
+    for path, page in pages.items():
+        assert page.select("article details.hide") == [], path.name
+        controls = page.select("article details.all-code")
+        if path.parent != (site / "runs").resolve():
+            assert controls == [], path.name
+            continue
+        executed = json.loads((root / "book" / "runs" / f"{path.stem}.ipynb").read_text(encoding="utf-8"))
+        hidden = [one for one in executed["cells"] if "hide-input" in one["metadata"].get("tags", [])]
+        assert len(controls) == (1 if hidden else 0), path.name
+        if hidden:
+            assert len(controls[0].select("pre")) == len(hidden), path.name
+            assert controls[0].find_next("figure") is None, path.name
+            folded += len(hidden)
+    assert folded > 100
 
 
 def test_the_book_names_no_path_of_the_machine_that_made_it(root: Path, site: Path) -> None:

@@ -399,9 +399,9 @@ def rates_text(several: Sequence[Arm]) -> str:
 
 
 def power_text(found: Power) -> str:
-    """Return a power with its interval and the number of step sizes behind it."""
+    """Return a power with its interval and the number of learning rates behind it."""
     low, high = found.interval
-    return f"{found.power:.2f} ({low:.2f} to {high:.2f}; {found.points} step sizes)"
+    return f"{found.power:.2f} ({low:.2f} to {high:.2f}; {found.points} learning rates)"
 
 
 def verdict(several: Sequence[Arm]) -> list[str]:

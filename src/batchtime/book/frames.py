@@ -86,7 +86,7 @@ def by_batch_size(chosen: Experiment, records: Sequence[RunRecord], law: Inverse
         rows.append(
             {
                 "batch_size": size,
-                "runs_are": "sealed" if size in chosen.sealed else "left out" if size in chosen.left_out else "fitted",
+                "runs_are": _role(chosen, size),
                 "runs": len(here),
                 "reached": sum(record.outcome.status == "reached" for record in here),
                 "updates": mean,
@@ -96,6 +96,13 @@ def by_batch_size(chosen: Experiment, records: Sequence[RunRecord], law: Inverse
             }
         )
     return pd.DataFrame(rows)
+
+
+def _role(chosen: Experiment, size: int) -> str:
+    """Return what a batch size is to the fit."""
+    if size in chosen.sealed:
+        return "held out"
+    return "left out" if size in chosen.left_out else "fitted"
 
 
 def predictions(predicted: Sequence[Prediction], measured: Sequence[MeanUpdates]) -> pd.DataFrame:

@@ -45,7 +45,7 @@ Looks = Mapping[str, tuple[str, str, str]]
 """By what a point is, its label, colour and mark."""
 RUNS: Looks = {
     "fitted": ("a run", MEASURED, "o"),
-    "sealed": ("a run at a sealed batch size", PREDICTED, "D"),
+    "sealed": ("a run at a held-out batch size", PREDICTED, "D"),
     "left out": ("a run left out of the fit", LEFT_OUT, "s"),
 }
 
@@ -453,5 +453,5 @@ def seconds_map(axes: Axes, means: pd.DataFrame, seconds: Mapping[float, float],
     axes.set_xticklabels([f"{size:g}" for size in sizes], rotation=0)
     axes.set_yticklabels([f"{rate:g}" for rate in rates], rotation=0)
     axes.grid(visible=False)
-    axes.set(xlabel=M_LABEL, ylabel="step size")
+    axes.set(xlabel=M_LABEL, ylabel="learning rate")
     return known[["label", "learning_rate", "batch_size", "updates", "seconds"]]

@@ -112,6 +112,7 @@ def add(verb: AddVerb, *parents: Verb) -> None:
 
 
 def _time(options: argparse.Namespace) -> Result:
+    from batchtime.fit.bound_by import bound_by
     from batchtime.fit.update_time import BUSY, fit_update_time
     from batchtime.runs.catalogue import timed_batch_sizes
     from batchtime.runs.store import writing
@@ -150,6 +151,7 @@ def _time(options: argparse.Namespace) -> Result:
         "wall_over_cpu": ratio,
         "batch_sizes": sizes,
         "fewer": fewer,
+        "bound_by": {one.kind: one.batch_sizes for one in bound_by(timings)},
         "threads": options.threads,
         "device": record.provenance.device,
         "file": str(path),
@@ -161,6 +163,7 @@ def _time(options: argparse.Namespace) -> Result:
     if fewer:
         blocks = ", ".join(f"{size} ({blocks} of {updates} updates)" for size, (blocks, updates) in fewer.items())
         text += f"\n  fewer durations than {options.repeats}, to end in time, at batch size {blocks}"
+    text += "".join(f"\n  {one.kind}: {one.text}" for one in bound_by(timings))
     if ratio > BUSY:
         complain(f"the machine was busy: wall/CPU {ratio:.2f}")
     return found, text

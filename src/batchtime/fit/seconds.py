@@ -17,6 +17,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from batchtime.errors import FitError
+from batchtime.fit.bound_by import BoundBy, bound_by
 from batchtime.fit.measurements import POSSIBLE, UpdateTiming, possible
 from batchtime.laws.quantity import Array, Interval, interval_text
 
@@ -224,6 +225,7 @@ class TimeFit:
         misfit: Root mean square of log(median / form).
         misses: Batch sizes whose median is off the form by more than 15 %, with log(median / form).
         batch_sizes: Timed, increasing.
+        bound_by: What the time goes to, where the timings say so: loader, launches, memory.
     """
 
     delta: float
@@ -234,6 +236,7 @@ class TimeFit:
     misfit: float
     misses: tuple[tuple[float, float], ...]
     batch_sizes: tuple[float, ...]
+    bound_by: tuple[BoundBy, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return what `fit --json` says of timings."""
@@ -244,6 +247,7 @@ class TimeFit:
             "intervals": {name: list(ends) for name, ends in self.intervals.items()},
             "misfit": self.misfit,
             "batch_sizes": list(self.batch_sizes),
+            "bound_by": {one.kind: list(one.batch_sizes) for one in self.bound_by},
         }
 
     def summary(self) -> pd.DataFrame:
@@ -294,6 +298,7 @@ class TimeFit:
         if self.misses:
             sizes_off = ", ".join(f"{size:g} ({100 * math.expm1(off):+.0f} %)" for size, off in self.misses)
             lines.append(f"  warning: the form misses the median at batch size {sizes_off}")
+        lines += [f"  {one.kind}: {one.text}" for one in self.bound_by]
         return "\n".join(lines)
 
 
@@ -341,4 +346,5 @@ def fit_seconds(timings: Sequence[UpdateTiming]) -> TimeFit:
             (float(size), float(one)) for size, one in zip(found.sizes, off, strict=True) if abs(one) > LARGE_MISS
         ),
         batch_sizes=tuple(float(size) for size in found.sizes),
+        bound_by=tuple(bound_by(timings)),
     )

@@ -41,7 +41,7 @@ def rate_arms(base: str) -> dict[str, Experiment]:
     check(base in swept, name="workload", value=base, allowed=f"swept at several step sizes: {', '.join(swept)}")
     same = [e for e in EXPERIMENTS.values() if e.name == base or e.name.startswith(f"{base}-rate-")]
     ordered = sorted(same, key=lambda e: e.sweep.setting.learning_rate.maximum)
-    return {f"step size {e.sweep.setting.learning_rate.maximum:g}": e for e in ordered}
+    return {f"learning rate {e.sweep.setting.learning_rate.maximum:g}": e for e in ordered}
 
 
 def optimizer_arms(base: str) -> dict[str, Experiment]:
@@ -56,7 +56,7 @@ def sampling_arms(base: str) -> dict[str, Experiment]:
 
 def harmonic_arms(base: str) -> dict[str, Experiment]:
     """Return a task and its sweep with a step size that shrinks with the batch, as a reader names them."""
-    return _named_arms(base, {"constant step size": "", "harmonic step size": "-harmonic"})
+    return _named_arms(base, {"constant learning rate": "", "learning rate that shrinks with the batch": "-harmonic"})
 
 
 def _named_arms(base: str, suffixes: Mapping[str, str]) -> dict[str, Experiment]:

@@ -53,7 +53,7 @@ def networks(time: TrainingTime, network: Network, learners: int) -> dict[str, T
         return with_learners(time, learners, replace(network, all_reduce=better))
 
     return {
-        f"{learners} learners on this network": over(wire.latency_seconds, wire.seconds_per_byte),
+        f"{learners} workers on this network": over(wire.latency_seconds, wire.seconds_per_byte),
         "half the latency": over(wire.latency_seconds / 2, wire.seconds_per_byte),
         "twice the bandwidth": over(wire.latency_seconds, wire.seconds_per_byte / 2),
         "communication for nothing": over(0.0, 0.0),

@@ -6,7 +6,9 @@ import math
 from batchtime.fit.means import LONGEST_REACH
 from batchtime.fit.scatter import f_point
 from batchtime.fit.training_time import TrainingTimeFit
+from batchtime.laws.curve import CurveLaw
 from batchtime.laws.quantity import Interval
+from batchtime.runs.catalogue import experiment
 
 
 def preset(name: str, found: TrainingTimeFit, *, cpu: str) -> str:
@@ -41,6 +43,30 @@ def preset(name: str, found: TrainingTimeFit, *, cpu: str) -> str:
             "form": found.form.name,
             "timed": found.form.freedom + len(found.form.covariance),
             "cpu": cpu,
+        },
+        allow_nan=False,
+    )
+
+
+def curve(law: CurveLaw, workload: str) -> str:
+    """Return the curve over learning rates of a task as JSON, with the task's own learning rate; no pole is null.
+
+    Args:
+        law: The curve.
+        workload: Name of the task.
+
+    Raises:
+        ParameterError: If there is no such task.
+    """
+    return json.dumps(
+        {
+            "rate": experiment(workload).sweep.setting.learning_rate.maximum,
+            "A": law.A,
+            "alpha": law.alpha,
+            "pole": law.pole if math.isfinite(law.pole) else None,
+            "lift": law.lift,
+            "largest": law.largest_learning_rate,
+            "form": law.form,
         },
         allow_nan=False,
     )

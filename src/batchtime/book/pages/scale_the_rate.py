@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.optimize import least_squares
 
@@ -45,6 +46,53 @@ def by_curve(curve: CurveFit, sizes: Array) -> Array:
     rates = curve.law.largest_learning_rate * np.geomspace(1e-4, 1, 801)
     updates = np.asarray(curve.law.updates(sizes[:, None], rates[None, :]))
     return np.asarray(rates[np.argmin(updates, axis=1)], dtype=np.float64)
+
+
+def on_one_curve_each(axes: Axes, seen: Mapping[str, pd.DataFrame], curves: Mapping[str, CurveFit]) -> pd.DataFrame:
+    """Draw every mean of every task on the curve of its task, in units of that curve, one task above the other.
+
+    Across, eta / M times alpha / A: 1 where noise costs as much as the way; upward, eta N over A times a factor that
+    sets the tasks apart. Dark marks have the smallest learning rate of their task, bright ones the largest; hollow
+    ones were predicted before they were run.
+
+    Args:
+        axes: Where to draw.
+        seen: By task, of `one_curve.points`.
+        curves: By task, the lowest first.
+    """
+    drawn = {}
+    for k, (task, curve) in enumerate(curves.items()):
+        law, factor = curve.law, _APART**k
+        unit = law.alpha / law.A
+        frame = seen[task].assign(x=seen[task]["quotient"] * unit)
+        for end in ("", "_low", "_high"):
+            frame[f"y{end}"] = frame[f"distance{end}"].astype(float) * factor / law.A
+        rates = sorted(frame["learning_rate"][frame["cell"] != "capped rate"].unique())
+        for rate, colour in zip(rates, plots.shades(len(rates)), strict=True):
+            for kind, part in frame[(frame["learning_rate"] == rate) & (frame["cell"] != "capped rate")].groupby(
+                "cell"
+            ):
+                look: dict[str, Any] = {"colour": colour, "full": kind == "fitted"}
+                plots.intervals(axes, part, "x", "y", **look)
+        capped = frame[frame["cell"] == "capped rate"]
+        if len(capped):
+            plots.intervals(axes, capped, "x", "y", colour=plots.PREDICTED, mark="D", full=False)
+        ends = frame["quotient"].min() / 1.3, min(frame["quotient"].max() * 1.3, 0.98 * law.pole)
+        grid = np.geomspace(*ends, plots.CURVE_POINTS)
+        axes.plot(grid * unit, law.distance(grid) * factor / law.A, color="black", linewidth=1)
+        start = grid[0] * unit
+        place: dict[str, Any] = {"ha": "right", "va": "center"} if start > _ROOM else {"ha": "left", "va": "top"}
+        at = (start / 1.15, factor) if start > _ROOM else (start, factor / 1.3)
+        axes.annotate(f"{task}: {len(rates)} rates", at, fontsize=10, **place)
+        drawn[task] = frame[["learning_rate", "batch_size", "cell", "runs", "x", "y", "y_low", "y_high"]]
+    axes.set_xscale("log")
+    axes.set_xlabel(r"noise over way, $(\eta / M)\, \alpha / A$")
+    plots.plain_log_axis(axes, rf"$\eta N / A$, each task {_APART} times above the one below")
+    return plots.together(**drawn)
+
+
+_APART = 6
+_ROOM = 5e-3  # from where on a name has room left of its curve
 
 
 def draw(best: pd.DataFrame, curves: Mapping[str, CurveFit]) -> tuple[Figure, pd.DataFrame]:

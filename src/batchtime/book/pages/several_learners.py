@@ -117,10 +117,10 @@ def limited_table(frame: pd.DataFrame) -> pd.DataFrame:
 def communication(axes: Axes, alone: LearnersRecord, together: LearnersRecord) -> pd.DataFrame:
     """Draw milliseconds of an update against the total batch size, for one learner and by way of communication."""
     words = {"compute": "without communication", "in turn": "then all-reduce", "overlapped": "all-reduce meanwhile"}
-    several = {f"{together.learners} learners, {words[mode]}": timings for mode, timings in together.timings.items()}
+    several = {f"{together.learners} workers, {words[mode]}": timings for mode, timings in together.timings.items()}
     frame = pd.DataFrame(
         {"what": label, "batch_size": timing.batch_size, "milliseconds": 1e3 * timing.seconds}
-        for label, timings in {"one learner": alone.timings["compute"], **several}.items()
+        for label, timings in {"one worker": alone.timings["compute"], **several}.items()
         for timing in timings
     )
     sns.lineplot(
@@ -136,7 +136,7 @@ def communication(axes: Axes, alone: LearnersRecord, together: LearnersRecord) -
         ax=axes,
     )
     batch_size_axis(axes)
-    axes.set_xlabel("batch size $M$ of all learners (examples)")
+    axes.set_xlabel("batch size $M$ of all workers (examples)")
     plain_log_axis(axes, "milliseconds per update")
     legend(axes)
     return frame
@@ -207,7 +207,7 @@ def scaling(
         )
     axes.set_xscale("log", base=2)
     axes.set_xticks(counts[::2], [f"{count:,}" for count in counts[::2]])
-    axes.set_xlabel("learners L")
+    axes.set_xlabel("workers L")
     plain_log_axis(axes, "seconds to the target")
     legend(axes)
     return together(projection=long, measured=seen)
@@ -225,7 +225,7 @@ def straggling(axes: Axes, optima: Mapping[str, Sequence[tuple[int, float]]]) ->
     sns.lineplot(frame, x="learners", y="optimum", hue="spread", ax=axes, **look)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(PLAIN)
-    axes.set_xlabel("learners L")
+    axes.set_xlabel("workers L")
     plain_log_axis(axes, "optimal batch size $M$ (examples)")
     legend(axes)
     return frame

@@ -124,6 +124,11 @@ window.batchtimeCalculator = (() => {
       more < 0.005 ? "the least" : `${show(100 * more, 2)} % above the least`
     }`;
   }
+  function inShort(here) {
+    const [best, T] = [model.optimum(here), model.seconds(here, state.batch)],
+      more = show(100 * (T / model.least(here) - 1), 2);
+    return `Best: ${size(best)} examples, ${duration(model.least(here))}. At ${size(state.batch)}: ${T < Infinity ? `${duration(T)}, ${more} % more` : "never"}.`;
+  }
   function ofRate() {
     const curve = curveOf();
     if (!curve || asRecorded(["rate"]) || asFitted()) return [];
@@ -197,7 +202,7 @@ window.batchtimeCalculator = (() => {
   function chart(svg, [first, last], [low, high], { x, title, height, left }, content) {
     const width = svg.clientWidth || 640,
       tall = height(width);
-    const [right, top, bottom] = [width - 12, title ? 58 : 40, tall - (x ? 44 : 24)];
+    const [right, top, bottom] = [width - 18, title ? 58 : 40, tall - (x ? 44 : 24)];
     const X = (M) => left + ((Math.log2(M) - first) / (last - first)) * (right - left);
     const Y = (T) => bottom - (Math.log10(T / low) / Math.log10(high / low)) * (bottom - top);
     const every = Math.ceil(((last - first) * (18 + 7 * show(2 ** last, 15).length)) / (right - left));
@@ -243,12 +248,12 @@ window.batchtimeCalculator = (() => {
     const last = Math.min(Math.max(Math.ceil(Math.log2(Math.max(...seen, 1)) + 0.5), first + 4), first + 30);
     return { first, last, from: 2 ** first, to: 2 ** last, start: Math.max(2 ** first, here.pole * 1.08), sizes, best };
   }
-  const PANEL = { height: (width) => Math.min(Math.max(0.85 * width, 128), 225), left: 48 };
+  const PANEL = { height: (width) => (width > 330 ? 0.5 * width : Math.max(0.8 * width, 128)), left: 48 };
   function drawPanel(id, title, { first, last, from, to, start, sizes }, value, kind, low, content) {
     const clip = (M) => Math.min(Math.max(M, start), to),
       high = Math.max(value(start), value(to), 1.5 * low);
     if (!(low > 0 && high < Infinity)) return $(id).replaceChildren();
-    chart($(id), [first, last], [low / 1.35, high * 1.05], { title, x: id === "curve" ? "batch size M" : "", ...PANEL }, (place) => {
+    chart($(id), [first, last], [low / (id === "curve" ? 2 : 1.35), high * 1.05], { title, x: id === "curve" ? "batch size M" : "", ...PANEL }, (place) => {
       const { X, Y, bottom } = place,
         M = state.batch;
       const yours =
@@ -479,7 +484,7 @@ window.batchtimeCalculator = (() => {
     const here = model.withLearners(s, state.learners);
     $("brief").textContent = errors.size
       ? "A number is not allowed"
-      : `Best ${size(model.optimum(here))} examples, ${duration(model.least(here))}. ${yours(s, here)}.`;
+      : inShort(here);
     drawCurve(s);
     clearTimeout(later);
     // Once the hand rests: what is announced, the projection, and the address.

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import betaincinv
 
 from batchtime.book.comparisons import (
     QUANTITIES,
@@ -19,7 +21,7 @@ from batchtime.fit.inverse_law import LawFit, Prediction
 from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.fit.measurements import Observation
 from batchtime.laws.learning_rate import LearningRate
-from batchtime.laws.quantity import Interval
+from batchtime.laws.quantity import Array, Interval
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import RunRecord, total_cost
@@ -290,3 +292,18 @@ def tuned(best: Sequence[Tuned], fixed: Arm) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def binomial(held: ArrayLike, tried: ArrayLike) -> tuple[Array, Array]:
+    """Return the ends of the 95 % intervals (Clopper and Pearson's) of shares that held so often of those tried.
+
+    Example:
+        >>> low, high = binomial(np.array([95]), np.array([100]))
+        >>> round(float(low[0]), 3), round(float(high[0]), 3)
+        (0.887, 0.984)
+    """
+    held, tried = np.asarray(held, dtype=float), np.asarray(tried, dtype=float)
+    with np.errstate(all="ignore"):
+        low = np.where(held > 0, betaincinv(held, tried - held + 1, 0.025), 0.0)
+        high = np.where(held < tried, betaincinv(held + 1, tried - held, 0.975), 1.0)
+    return low, high

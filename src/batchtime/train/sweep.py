@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -30,9 +31,42 @@ GPU_SLOT = "GPU"
 """The Dask resource of which a worker offers one for each run that its GPU has room for."""
 
 
+class OtherCode(UserWarning):
+    """Recorded runs are of other code than that of today, under the same version."""
+
+
+def known_runs(runs: Sequence[RunSpec], recorded: Sequence[RunRecord]) -> dict[RunSpec, RunRecord]:
+    """Return those of some runs that are recorded, each by its first record.
+
+    Runs of another project, whose module and version have the same names and whose code is other code in another
+    folder, are none of them. Runs of this project that other code made under the same version are, with a warning.
+    """
+    found: dict[RunSpec, RunRecord] = {}
+    asked, edited = {spec: spec.setting.workload.source for spec in runs}, 0
+    for record in recorded:
+        spec = record.spec
+        if spec not in asked or spec in found:
+            continue
+        source, there = asked[spec], spec.setting.workload.source
+        if source is not None and there is not None:
+            if source.of_another_project(there):
+                continue
+            edited += source.edited(there)
+        found[spec] = record
+    if edited:
+        source = next(source for source in asked.values() if source is not None)
+        warnings.warn(
+            f"{edited} runs of {source.function} were made by other code under the same version {source.version!r}; "
+            "raise the version of its Task if that code would need other updates",
+            OtherCode,
+            stacklevel=3,
+        )
+    return found
+
+
 def missing_runs(runs: Sequence[RunSpec], recorded: Sequence[RunRecord]) -> list[RunSpec]:
     """Return those of some runs that are not recorded yet, the longest first, so that no worker is left waiting."""
-    done = {record.spec for record in recorded}
+    done = known_runs(runs, recorded)
     return sorted((spec for spec in runs if spec not in done), key=lambda spec: -spec.batch_size)
 
 
@@ -117,6 +151,8 @@ def sweep(chosen: Experiment, *, store: Store | None = None, workers: int | None
         >>> sweep(experiment("digits-mlp").changed(batch_sizes=[16, 64], seeds=1), workers=1)["censored"].any()
         np.False_
     """
+    if chosen.caution is not None:
+        warnings.warn(chosen.caution, stacklevel=2)
     records = complete(chosen.sweep, name=chosen.name, store=store or Store(data_folder()), workers=workers)
     rows = [
         (
@@ -148,7 +184,7 @@ def recorded(sweep: SweepSpec, *, name: str, store: Store) -> list[RunRecord]:
 
 
 def _records_of(runs: Sequence[RunSpec], found: Sequence[RunRecord]) -> list[RunRecord]:
-    by_spec = {record.spec: record for record in reversed(found)}
+    by_spec = known_runs(runs, found)
     return [by_spec[spec] for spec in runs if spec in by_spec]
 
 

@@ -210,7 +210,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.full), pytest.param(signal.SIGTERM), signal.SIGKILL]
+    "number",
+    [signal.SIGKILL, *(pytest.param(number, marks=pytest.mark.full) for number in (signal.SIGINT, signal.SIGTERM))],
 )
 def test_a_sweep_that_is_stopped_leaves_no_process_loses_no_run_and_goes_on(here: Path, number: signal.Signals) -> None:
     command = f"{COMMAND} --do litter --pause 0.02"

@@ -63,7 +63,7 @@ def test_what_json_cannot_say_is_null() -> None:
     assert given["intervals"]["optimum"] == [3.0, None]
 
 
-@pytest.mark.parametrize("machines", [40, pytest.param(200, marks=pytest.mark.full)])
+@pytest.mark.parametrize("machines", [12, pytest.param(80, marks=pytest.mark.full)])
 def test_the_intervals_of_the_machine_cover(machines: int) -> None:
     # Machines whose medians scatter by 2 % about a line: 95 % less three standard errors.
     inside = {"delta": 0, "gamma": 0}

@@ -364,7 +364,7 @@ def test_each_of_the_four_tasks_is_a_function_as_anybody_writes_one() -> None:
     assert sorted(TASKS.values()) == sorted(one.name for one in tasks().values())
 
 
-@pytest.mark.long
+@pytest.mark.full
 @pytest.mark.parametrize("function", TASKS)
 def test_a_task_of_the_package_goes_through_the_door_of_ones_own(function: str) -> None:
     named = next(one for one in tasks().values() if one.name == TASKS[function])

@@ -7,16 +7,18 @@ and the size of the least product. Against it, and against the truth, stands `ba
 - recorded sweeps: some seeds at some batch sizes are shown, the means of all seeds and all timings are the truth;
 - any series of means with seconds, such as published ones, by `of_series`.
 
-Run: python benchmarks/advice.py [--tables 400]
+Run: python benchmarks/advice.py [--tables 400] [--record]; with --record data/studies/optima.csv is written.
 """
 
 import argparse
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.stats import beta
 
 from batchtime.book.beyond import challenge
@@ -228,8 +230,8 @@ def of_series(
     )
 
 
-def report(label: str, cases: Iterator[Case] | Sequence[Case]) -> None:
-    """Print one row: how often the bound holds (95 % interval), and the losses of advice and baseline."""
+def report(label: str, cases: Iterator[Case] | Sequence[Case]) -> dict[str, object]:
+    """Print one row: how often the bound holds (95 % interval), and the losses of advice and baseline; return it."""
     found = [one for case in cases if (one := outcome(case)) is not None]
     held = np.array([one.loss <= one.bound + 1e-3 for one in found])
     sources = sorted({one.source for one in found})
@@ -246,21 +248,39 @@ def report(label: str, cases: Iterator[Case] | Sequence[Case]) -> None:
         f"| {100 * np.sqrt(np.mean([o.seconds_off**2 for o in found])):.0f} % |",
         flush=True,
     )
+    return {
+        "truth": label,
+        "tables": n,
+        "optima_held": sum(o.optimum_held for o in found),
+        "bounds_held": k,
+        "refused": int(sum(o.refused for o in found)),
+        "median_bound": round(float(np.median([o.bound for o in found])), 4),
+        "mean_loss": round(float(loss.mean()), 4),
+        "mean_loss_two_lines": round(float(baseline.mean()), 4),
+    }
+
+
+FILE = Path(__file__).parents[1] / "data" / "studies" / "optima.csv"
 
 
 def main() -> None:
-    """Print one row for each kind of case."""
+    """Print one row for each kind of case, and record those of simulated truths if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=int, default=400, help="of each simulated truth")
-    tables = parser.parse_args().tables
+    parser.add_argument("--record", action="store_true")
+    options = parser.parse_args()
     print(
         "| cases | n | bound holds | median bound | loss: mean, worst | two lines | refused | optimum held | seconds |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for seeds in (1, 3):
         report(f"recorded sweeps, {seeds} seed{'s' * (seeds > 1)}", list(recorded(seeds)))
-    for label, truth in TRUTHS.items():
-        report(label, [simulated(truth, label, number) for number in range(tables)])
+    rows = [
+        report(label, [simulated(truth, label, number) for number in range(options.tables)])
+        for label, truth in TRUTHS.items()
+    ]
+    if options.record:
+        pd.DataFrame(rows).to_csv(FILE, index=False)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from torch.utils.data import Dataset
 from batchtime import cli
 from batchtime.errors import DatasetError, ParameterError, WorkloadError
 from batchtime.plan.verify import compare
-from batchtime.runs.spec import RunSpec, Target
+from batchtime.runs.spec import RunSpec, Target, Workload
 from batchtime.runs.store import Store
 from batchtime.train.datasets import examples_of
 from batchtime.train.own import own_experiment
-from batchtime.train.sweep import complete, sweep, train
+from batchtime.train.sweep import OtherCode, complete, recorded, sweep, train
 from batchtime.train.workloads import build, own
 
 REGRESSION = "batchtime.train.samples.regression:regression"
@@ -112,21 +112,58 @@ def test_dropout_belongs_to_the_seed_and_is_off_in_evaluation() -> None:
     assert train(replace(spec, seed=9)).evaluations != first.evaluations
 
 
+OTHER = MODULE.replace("nn.Dropout(0.1)", "nn.Dropout(0.2)")
+VOUCHED, OTHER_VOUCHED = (
+    text.replace("learning_rate=0.02", 'learning_rate=0.02, version="1"') for text in (MODULE, OTHER)
+)
+
+
+def workload_of(module: Path, text: str) -> Workload:
+    module.write_text(text)
+    forget()
+    return own_experiment("mine:good").workload
+
+
 def test_changed_code_makes_other_runs_unless_its_author_vouches_for_it(module: Path) -> None:
-    before = own_experiment("mine:good").workload
-    module.write_text(MODULE + "# a word\n")
+    assert workload_of(module, OTHER) != workload_of(module, MODULE)
+    assert workload_of(module, OTHER_VOUCHED) == workload_of(module, VOUCHED)
+    assert workload_of(module, VOUCHED.replace('version="1"', 'version="2"')) != workload_of(module, VOUCHED)
+
+
+def test_comments_formatting_and_functions_that_are_not_reached_make_no_other_runs(module: Path) -> None:
+    assert workload_of(module, MODULE + "# a word\n\ndef unused():\n    return 1\n") == workload_of(module, MODULE)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_runs_of_other_code_under_a_copied_version_are_warned_of(module: Path, tmp_path: Path) -> None:
+    module.write_text(VOUCHED)
+    chosen = own_experiment("mine:good", batch_sizes=[32], seeds=1)
+    store = Store(tmp_path)
+    complete(chosen.sweep, name=chosen.name, store=store, workers=1)
+    workload_of(module, OTHER_VOUCHED)
+    again = own_experiment("mine:good", batch_sizes=[32], seeds=1)
+    with pytest.warns(
+        OtherCode, match=r"1 runs of mine:good were made by other code under the same version '1'; raise"
+    ):
+        assert len(recorded(again.sweep, name=again.name, store=store)) == 1
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_two_projects_with_one_module_name_do_not_share_records(module: Path, tmp_path: Path) -> None:
+    store, other = Store(tmp_path), tmp_path / "theirs"
+    module.write_text(VOUCHED)
+    chosen = own_experiment("mine:good", batch_sizes=[32], seeds=1)
+    complete(chosen.sweep, name=chosen.name, store=store, workers=1)
+    other.mkdir()
+    for text, known in ((OTHER_VOUCHED, 0), (VOUCHED, 1)):  # the same code is the same workload, wherever it lies
+        (other / "mine.py").write_text(text)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(other)
+            forget()
+            theirs = own_experiment("mine:good", batch_sizes=[32], seeds=1)
+        assert theirs.workload == chosen.workload
+        assert len(recorded(theirs.sweep, name=theirs.name, store=store)) == known
     forget()
-    assert own_experiment("mine:good").workload != before
-    vouched = MODULE.replace("learning_rate=0.02", 'learning_rate=0.02, version="1"')
-    module.write_text(vouched)
-    forget()
-    before = own_experiment("mine:good").workload
-    module.write_text(vouched + "# a word\n")
-    forget()
-    assert own_experiment("mine:good").workload == before
-    module.write_text(vouched.replace('version="1"', 'version="2"'))
-    forget()
-    assert own_experiment("mine:good").workload != before
 
 
 def test_changed_examples_make_other_runs(module: Path) -> None:
@@ -144,7 +181,7 @@ def test_changed_examples_make_other_runs(module: Path) -> None:
 
 def test_a_worker_with_other_code_refuses_the_run(module: Path) -> None:
     spec = own_experiment("mine:good").sweep.runs()[0]
-    module.write_text(MODULE + "# a word\n")
+    module.write_text(OTHER)
     forget()
     with pytest.raises(WorkloadError, match=r"mine:good is not what this sweep was started with \(other version\)"):
         train(spec)

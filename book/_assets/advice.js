@@ -4,17 +4,20 @@
 "use strict";
 const batchtimeAdvice = (() => {
   const DRAWS = 2000,
-    TYPICAL_SCATTER = 0.08,
-    TYPICAL_WEIGHT = 2,
+    TYPICAL_SCATTER = 0.054,
+    SCATTER_FACTOR = 0.63,
+    SCATTERS = [-1.5, -0.5, 0.5, 1.5, 2.5],
     MISFITS = [0.01, 0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.25, 0.4, 0.7],
-    TYPICAL_MISFIT = 0.04,
-    MISFIT_FACTOR = 0.5,
+    TYPICAL_MISFIT = 0.055,
+    MISFIT_FACTOR = 0.6,
+    ROUGH = 0.25,
     KNOTS = Math.log(2),
     POLES = [0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.88, 0.94, 0.98],
+    POLE_SIZES = 3,
     RATIOS = 160,
     LEAST_SPREAD = 1e-7,
     LARGEST_SPREAD = 3,
-    LEAST_ERROR = 0.03,
+    LEAST_ERROR = 0.02,
     BEND = 0.05,
     POWERS = [1, 1.5, 2, 4, 8, Infinity],
     BREAK_EVENS = 120,
@@ -202,18 +205,20 @@ const batchtimeAdvice = (() => {
       { v } = ofMeans(groups, relative),
       runs = sum(groups, (g) => g.n),
       freedom = Math.max(runs - groups.length, 0),
-      variance = freedom ? (v * runs) / freedom : 0;
-    const shrunk = Math.sqrt(
-      (freedom * Math.min(variance, 9) + TYPICAL_WEIGHT * TYPICAL_SCATTER ** 2) / (freedom + TYPICAL_WEIGHT),
-    );
-    const scale = freedom && Math.sqrt(v) > 2 * LEAST_SPREAD ? shrunk / Math.sqrt(v) : 0;
+      variance = freedom ? Math.min((v * runs) / freedom, 9) : TYPICAL_SCATTER ** 2,
+      known = 1 / (2 * SCATTER_FACTOR ** 2);
+    const likeliest = Math.sqrt((freedom * variance + known * TYPICAL_SCATTER ** 2) / (freedom + known));
+    const scale = freedom && Math.sqrt(v) > 2 * LEAST_SPREAD ? likeliest / Math.sqrt(v) : 0;
     const spreads = relative.map((r) => v * Math.exp(2 * r)),
       logs = groups.map((g, k) => g.mean + spreads[k] / 2);
-    const errors = groups.map((g, k) => {
+    const scattered = groups.map((g, k) => {
       const curved = Math.sqrt(spreads[k] / g.n + spreads[k] ** 2 / (2 * runs));
-      const error = Math.max((shrunk * Math.exp(relative[k])) / Math.sqrt(g.n), Math.min(curved * scale, 3));
-      return Math.hypot(error, 0.29 / Math.exp(logs[k]));
+      return Math.max((likeliest * Math.exp(relative[k])) / Math.sqrt(g.n), Math.min(curved * scale, 3));
     });
+    const width = 1 / Math.sqrt(1 / SCATTER_FACTOR ** 2 + 2 * freedom);
+    const errors = SCATTERS.map((z) =>
+      scattered.map((error, k) => Math.hypot(Math.exp(width * z) * error, 1 / Math.exp(logs[k]) / Math.sqrt(12))),
+    );
     return { sizes: groups.map((g) => g.M), logs, errors, typical: freedom === 0 };
   }
 
@@ -221,10 +226,13 @@ const batchtimeAdvice = (() => {
   const shape = (logRatio, pole, M) =>
     M > pole ? addExp(0, logRatio - Math.log(M - pole)) : Infinity;
   function hatsOf(knots, at) {
+    // K smooth heights, then K rough ones
     return at.map((x) => {
-      const found = knots.map(() => 0);
-      for (const first of [0, 1]) hat(knots.map((_, j) => j).filter((j) => j % 2 === first), knots, x, found, Math.sqrt(4 / 3));
-      return found;
+      const [smooth, rough] = [knots.map(() => 0), knots.map(() => 0)];
+      for (const first of [0, 1])
+        hat(range(knots.length).filter((j) => j % 2 === first), knots, x, smooth, 1 / Math.sqrt((1 - ROUGH) * (3 / 4)));
+      hat(range(knots.length), knots, x, rough, 1 / Math.sqrt(ROUGH * (3 / 2)));
+      return [...smooth, ...rough];
     });
   }
   function hat(used, knots, x, found, divisor = 1) {
@@ -247,28 +255,47 @@ const batchtimeAdvice = (() => {
   }
   const covariance = (hats, errors, tau) =>
     hats.map((a, i) => hats.map((b, j) => tau ** 2 * sum(a, (x, k) => x * b[k]) + (i === j ? errors[i] ** 2 : 0)));
+  // each size of scatter with each of misfit
+  const KINDS = SCATTERS.flatMap((z, s) =>
+    MISFITS.map((tau) => ({ s, tau, before: -0.5 * (z ** 2 + (Math.log(tau / TYPICAL_MISFIT) / MISFIT_FACTOR) ** 2) })),
+  );
+  function polePrior() {
+    // as likely as not there is none, else each as likely in logarithms
+    const x = POLES.slice(1).map(Math.log),
+      end = x.length - 1,
+      steps = x.map((_, k) => (x[Math.min(k + 1, end)] - x[Math.max(k - 1, 0)]) / (k && k < end ? 2 : 1)),
+      all = sum(steps, (step) => step);
+    return [0.5, ...steps.map((step) => (0.5 * step) / all)];
+  }
   function posterior(means) {
     const { sizes, logs, errors } = means,
       n = sizes.length,
       ratios = between(sizes[0] / 100, sizes[n - 1] * 100, RATIOS),
-      poles = (n >= 4 ? POLES : POLES.slice(0, 1)).map((p) => p * sizes[0]),
-      hats = hatsOf(knotsOf(sizes, sizes), sizes.map(Math.log));
-    const values = MISFITS.map((tau) => {
-      const [inv, log] = inverse(covariance(hats, errors, tau)),
+      several = n >= POLE_SIZES,
+      poles = (several ? POLES : POLES.slice(0, 1)).map((p) => p * sizes[0]),
+      prior = several ? polePrior() : [1],
+      hats = hatsOf(knotsOf(sizes, sizes), sizes.map(Math.log)),
+      rests = poles.map((pole) =>
+        ratios.map((ratio) => sizes.map((M, k) => logs[k] - shape(Math.log(ratio), pole, M))),
+      );
+    const values = KINDS.map(({ s, tau, before }) => {
+      const [inv, log] = inverse(covariance(hats, errors[s], tau)),
         across = inv.map((row) => sum(row, (x) => x)),
         all = sum(across, (x) => x),
-        before = -0.5 * (Math.log(tau / TYPICAL_MISFIT) / MISFIT_FACTOR) ** 2;
-      return poles.map((pole) =>
-        ratios.map((ratio) => {
-          const rest = sizes.map((M, k) => logs[k] - shape(Math.log(ratio), pole, M)),
-            level = sum(rest, (x, k) => x * across[k]) / all,
-            squares = sum(rest, (x, i) => x * sum(rest, (y, j) => inv[i][j] * y)) - all * level ** 2;
-          return before - 0.5 * (squares + log + Math.log(all));
+        constant = before - 0.5 * (log + Math.log(all));
+      return rests.map((of) =>
+        of.map((rest) => {
+          let level = 0,
+            squares = 0;
+          for (let i = 0; i < n; i++) {
+            level += rest[i] * across[i];
+            for (let j = 0; j < n; j++) squares += rest[i] * inv[i][j] * rest[j];
+          }
+          return constant - 0.5 * (squares - level ** 2 / all);
         }),
       );
     });
-    const top = Math.max(...values.flat(2)),
-      prior = poles.map((p) => (p > 0 ? 0.5 / Math.max(poles.length - 1, 1) : 0.5));
+    const top = values.reduce((most, t) => t.reduce((a, p) => p.reduce((b, x) => Math.max(b, x), a), most), -Infinity);
     return { means, ratios, poles, weights: values.map((t) => t.map((p, j) => p.map((x) => Math.exp(x - top) * prior[j]))) };
   }
   function lawDraws({ means, ratios, poles, weights }, uniforms, at) {
@@ -285,8 +312,8 @@ const batchtimeAdvice = (() => {
     const ofMisfit = shares(weights.map((t) => sum(t, (p) => sum(p, (x) => x)))),
       ofPole = weights.map((t) => shares(t.map((p) => sum(p, (x) => x)))),
       ofRatio = weights.map((t) => t.map(shares));
-    const known = MISFITS.map((tau) => {
-      const [inv] = inverse(covariance(hats, errors, tau)),
+    const known = KINDS.map(({ s, tau }) => {
+      const [inv] = inverse(covariance(hats, errors[s], tau)),
         across = inv.map((row) => sum(row, (x) => x)),
         gain = inv.map((row) =>
           hatsAt.map((to) => tau ** 2 * sum(row, (x, j) => x * sum(hats[j], (h, k) => h * to[k]))),
@@ -304,9 +331,10 @@ const batchtimeAdvice = (() => {
         { across, all, gain } = known[t],
         rest = sizes.map((M, k) => logs[k] - shape(logRatio, poles[p], M)),
         middle = sum(rest, (x, k) => x * across[k]) / all + normal(u[3]) / Math.sqrt(all),
-        heights = knots.map((_, k) => MISFITS[t] * normal(u[4 + n + k])),
+        { s, tau } = KINDS[t],
+        heights = range(2 * knots.length).map((k) => tau * normal(u[4 + n + k])),
         against = rest.map(
-          (x, k) => x - middle - sum(heights, (h, j) => h * hats[k][j]) - normal(u[4 + k]) * errors[k],
+          (x, k) => x - middle - sum(heights, (h, j) => h * hats[k][j]) - normal(u[4 + k]) * errors[s][k],
         );
       return at.map(
         (M, c) =>
@@ -401,7 +429,7 @@ const batchtimeAdvice = (() => {
       seconds = secondsOf(timings),
       run = found.means.sizes,
       sizes = candidates(run, seconds.sizes),
-      own = 4 + run.length + knotsOf(run, sizes).length,
+      own = 4 + run.length + 2 * knotsOf(run, sizes).length,
       uniforms = quasiRandom(own + seconds.sizes.length + 2),
       laws = lawDraws(found, uniforms, sizes),
       times = secondsDraws(seconds, uniforms.map((u) => u.slice(own)), sizes).map((row, d) =>

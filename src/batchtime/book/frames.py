@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import betaincinv
 
 from batchtime.book.comparisons import (
     QUANTITIES,
@@ -19,8 +21,9 @@ from batchtime.fit.inverse_law import LawFit, Prediction
 from batchtime.fit.means import MeanUpdates, mean_updates
 from batchtime.fit.measurements import Observation
 from batchtime.laws.learning_rate import LearningRate
-from batchtime.laws.quantity import Interval
+from batchtime.laws.quantity import Array, Interval
 from batchtime.laws.updates import InverseLaw
+from batchtime.plan.clock import Clocked
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import RunRecord, total_cost
 from batchtime.theory.problems import Solvable
@@ -290,3 +293,37 @@ def tuned(best: Sequence[Tuned], fixed: Arm) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def binomial(held: ArrayLike, tried: ArrayLike) -> tuple[Array, Array]:
+    """Return the ends of the 95 % intervals (Clopper and Pearson's) of shares that held so often of those tried.
+
+    Example:
+        >>> low, high = binomial(np.array([95]), np.array([100]))
+        >>> round(float(low[0]), 3), round(float(high[0]), 3)
+        (0.887, 0.984)
+    """
+    held, tried = np.asarray(held, dtype=float), np.asarray(tried, dtype=float)
+    with np.errstate(all="ignore"):
+        low = np.where(held > 0, betaincinv(held, tried - held + 1, 0.025), 0.0)
+        high = np.where(held < tried, betaincinv(held + 1, tried - held, 0.975), 1.0)
+    return low, high
+
+
+# Whole runs by the clock
+
+
+def clock_frame(rows: Sequence[Clocked]) -> pd.DataFrame:
+    """Return predicted and measured seconds to the target at each batch size, and whose part of the error is whose."""
+    return pd.DataFrame(
+        {
+            "batch_size": row.batch_size,
+            "runs": row.n_runs,
+            **with_interval("predicted_seconds", row.predicted, row.predicted_interval),
+            **with_interval("measured_seconds", row.measured, row.measured_interval),
+            "error": row.error,
+            "of_updates_error": row.updates_error,
+            "of_time_error": row.seconds_error,
+        }
+        for row in rows
+    )

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 for an error, 2 for a refusal, 130 for Ctrl-C."""
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_place: complain(f"warning: {message}")
+        return _answer(options)
+
+
+def _answer(options: argparse.Namespace) -> int:
     try:
         found, text = options.verb(options)
         return _say(json.dumps(found, allow_nan=False) if options.json else text)

@@ -17,10 +17,8 @@ from batchtime.fit.curve_draws import log_updates_of
 from batchtime.fit.inverse_law import fit_inverse_law
 from batchtime.fit.law_draws import (
     DRAWS,
-    TYPICAL_MISFIT,
-    TYPICAL_SCATTER,
+    TYPICAL,
     Posterior,
-    knots_of,
     posterior,
     quasi_random,
 )
@@ -202,7 +200,7 @@ def draw(
     run, timed = found.means.sizes, seconds.sizes * learners
     low, high = _ends(run, timed, reach)
     sizes = _candidates(low, high, np.concatenate((run, timed)), bounds)
-    own = found.dimensions + len(knots_of(run, sizes))
+    own = found.dimensions(sizes)
     uniforms = quasi_random(DRAWS, own + seconds.dimensions)
     return Drawn(
         sizes=sizes,
@@ -217,7 +215,7 @@ def _advice(drawn: Drawn, *, learners: int, limit: float, further: NextMeasureme
     """Return the candidate of the least bound, and what is known of it."""
     losses, time = drawn.losses(), drawn.time
     bounds = np.quantile(losses, LEVEL, axis=0, method="higher")
-    best = _roundest(drawn.sizes, bounds)
+    best = roundest(drawn.sizes, bounds)
     bound = float(bounds[best])
     size = int(drawn.sizes[best])
     middle = np.median(time, axis=0)
@@ -267,7 +265,7 @@ def _advice(drawn: Drawn, *, learners: int, limit: float, further: NextMeasureme
     )
 
 
-def _roundest(sizes: Array, bounds: Array) -> int:
+def roundest(sizes: Array, bounds: Array) -> int:
     """Return the candidate of the least bound, or of those as good the one divisible by the highest power of two."""
     good = np.flatnonzero(bounds <= bounds.min() + AS_GOOD) if np.isfinite(bounds.min()) else np.arange(len(bounds))
     if not np.isfinite(bounds.min()):
@@ -299,9 +297,9 @@ def _sentence(error: BatchtimeError) -> str:
 
 def _pilot_seconds(seconds: Seconds, observations: Sequence[Observation]) -> float:
     """Return what the updates of some runs cost one learner; a run known to lie in an interval counts with its end."""
-    return sum(
-        (seen.lower if seen.upper is None else seen.upper) * seconds.at(float(seen.batch_size)) for seen in observations
-    )
+    sizes = np.array([seen.batch_size for seen in observations])
+    spent = np.array([seen.lower if seen.upper is None else seen.upper for seen in observations])
+    return float(sum(spent[sizes == size].sum() * seconds.at(float(size)) for size in np.unique(sizes)))
 
 
 # What to know before acting on it
@@ -367,8 +365,8 @@ def _of_the_limits(
 def _of_the_runs(found: Posterior, observations: Sequence[Observation]) -> Iterator[str]:
     if found.means.typical:
         yield (
-            f"There is one run at each batch size: they are taken to scatter by a typical {_percent(TYPICAL_SCATTER)}, "
-            f"and their means to stand a typical {_percent(TYPICAL_MISFIT)} off the law; add seeds."
+            f"There is one run at each batch size: they are taken to scatter by a typical {_percent(TYPICAL.scatter)}, "
+            f"and their means to stand a typical {_percent(TYPICAL.misfit)} off the law; add seeds."
         )
     poles = found.weights.sum(axis=(0, 2))
     if len(poles) > 1 and poles[0] < 0.2:
@@ -406,7 +404,7 @@ def _of_rates(
     drawn = _drawn_pairs(curve, seconds, learners=learners, network=network, bounds=bounds)
     further = next_measurement(
         seconds,
-        np.full(len(drawn.sizes), math.hypot(curve.misfit, TYPICAL_SCATTER)),
+        np.full(len(drawn.sizes), math.hypot(curve.misfit, TYPICAL.scatter)),
         drawn.sizes,
         drawn.losses(),
         drawn.time,

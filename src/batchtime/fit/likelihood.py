@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import log_ndtr
 
 from batchtime.errors import FitError
-from batchtime.fit.measurements import POSSIBLE, Observation, possible
+from batchtime.fit.measurements import LARGEST, POSSIBLE, Observation, possible
 from batchtime.fit.roots import roots
 from batchtime.laws.quantity import Array
 from batchtime.laws.updates import InverseLaw
@@ -114,12 +114,14 @@ def gather(observations: Sequence[Observation], *, for_law: bool = True) -> Rows
     Raises:
         FitError: If a value is impossible, or, where they are `for_law`, if they do not determine one.
     """
-    for run in observations:
+    bounds = np.array(
+        [(r.batch_size, r.lower, math.inf if r.upper is None else r.upper) for r in observations], dtype=np.float64
+    ).reshape(-1, 3)
+    for run in observations if _suspicious(bounds) else ():
         _check_run(run)
     if for_law:
         _check_law(observations)
-    bounds = [(r.batch_size, r.lower, math.inf if r.upper is None else r.upper) for r in observations]
-    distinct, row_of = np.unique(np.array(bounds, dtype=np.float64), axis=0, return_inverse=True)  # (R, 3)
+    distinct, row_of = np.unique(bounds, axis=0, return_inverse=True)  # (R, 3)
     batch_size, lower, upper = distinct.T
     reached = np.isfinite(upper)
     sizes, size = np.unique(batch_size, return_inverse=True)
@@ -160,6 +162,13 @@ def _check_law(observations: Sequence[Observation]) -> None:
             f"only at batch sizes {listed(bounded)} is the target known to be reached after some update, elsewhere "
             "before the first evaluation; evaluate earlier or choose a harder target"
         )
+
+
+def _suspicious(bounds: Array) -> bool:
+    """Return whether a run of some, (runs, 3) batch sizes and bounds, may be impossible: each is then looked at."""
+    size, lower, upper = bounds.T
+    usual = (size >= 1 / LARGEST) & (size <= LARGEST) & (lower >= 1 / LARGEST) & (lower <= upper) & (lower <= LARGEST)
+    return not bool(np.all(usual & ((upper <= LARGEST) | np.isinf(upper))))
 
 
 def _check_run(run: Observation) -> None:

@@ -59,7 +59,7 @@ def next_measurement(
 ) -> NextMeasurement | None:
     """Return the measurement after which the expected bound is least; None where none lowers it.
 
-    A measurement sees, at a candidate, log updates to the scatter of a run, or log seconds to 3 %. For each of some
+    A measurement sees, at a candidate, log updates to the scatter of a run, or log seconds to 2 %. For each of some
     outcomes the draws are weighed by how likely they make it, and the bound is taken anew. Of measurements nearly as
     good the cheaper is proposed: a timing before a run.
 

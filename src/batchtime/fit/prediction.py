@@ -10,7 +10,7 @@ from batchtime.errors import check
 from batchtime.fit.advice import LEVEL, PAIR_DRAWS, Runs, log_seconds_of
 from batchtime.fit.curve import fit_curve
 from batchtime.fit.curve_draws import log_updates_of
-from batchtime.fit.law_draws import DRAWS, knots_of, posterior, quasi_random
+from batchtime.fit.law_draws import DRAWS, posterior, quasi_random
 from batchtime.fit.measurements import UpdateTiming
 from batchtime.fit.seconds import measured_seconds
 from batchtime.laws.quantity import Array, Interval, interval_text
@@ -86,7 +86,7 @@ def predict(
         rate = None
         found = posterior(list(observations))
         run = found.means.sizes
-        own = found.dimensions + len(knots_of(run, sizes))
+        own = found.dimensions(sizes)
         uniforms = quasi_random(DRAWS, own + extra)
         updates = found.draws(uniforms[:, :own], sizes)
     time = None if seconds is None else updates + log_seconds_of(seconds, uniforms[:, own:], sizes, learners, network)

@@ -1,6 +1,6 @@
 """Seconds per update as they were measured: medians at the timed sizes, and what lies between and beyond them.
 
-At the timed sizes the seconds are their medians, known to 3 % each or to what their repeats tell. Between them they are
+At the timed sizes the seconds are their medians, known to 2 % each or to what their repeats tell. Between them they are
 a form's, raised or lowered to pass through the medians, or straight lines in logarithms: how the curve bends between
 two sizes is not known, so each draw takes another form. Forms are (fixed^p + (per example M)^p)^(1/p) with p = 1 (the
 sum), 1.5, 2, 4, 8 and infinite (the larger of the two), each with any break-even batch size fixed / per example, in
@@ -24,8 +24,8 @@ from batchtime.laws.quantity import Array, Interval, interval_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LEAST_ERROR = 0.03
-"""Of a median, in log seconds: machines and weeks differ by more than repeats do."""
+LEAST_ERROR = 0.02
+"""Of a median, in log seconds: what those of MNIST on two machines differ by, but for a smooth curve (rounded)."""
 BEND = 0.05
 """How far, in log seconds, medians may stand off a form that still counts."""
 POWERS = (1.0, 1.5, 2.0, 4.0, 8.0, math.inf)

@@ -18,7 +18,7 @@ from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import Cost, Progress, RunRecord, TimingRecord, timings_of_runs, total_cost, unwatched
 from batchtime.runs.spec import RunSpec, Target
 from batchtime.runs.store import Store
-from batchtime.train.sweep import complete, recorded
+from batchtime.train.sweep import complete, known_runs, recorded
 
 SEEDS = 3
 """Of the pilot of a command, at each batch size."""
@@ -265,7 +265,7 @@ class _Runner:
     def _record(self, size: int, goal: Target, most: float) -> RunRecord:
         """Return a run, recorded with this budget or a larger one, or trained here."""
         spec, whole = self._spec(size, goal, most), self._spec(size, goal, math.inf)
-        known = [one for one in self.store.runs(self.workload.name) if one.spec in (spec, whole)]
+        known = list(known_runs([spec, whole], self.store.runs(self.workload.name)).values())
         if not known:
             with ThreadPoolExecutor(max_workers=1) as here:  # one run after another: no process is worth its start
                 known = complete([spec], name=self.workload.name, store=self.store, executor=here)

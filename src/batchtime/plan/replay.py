@@ -12,7 +12,7 @@ import numpy as np
 
 from batchtime.errors import BatchtimeError, FitError
 from batchtime.fit import advice
-from batchtime.fit.law_draws import knots_of, posterior, quasi_random
+from batchtime.fit.law_draws import posterior, quasi_random
 from batchtime.fit.measurements import Observation, UpdateTiming
 from batchtime.fit.seconds import Seconds, measured_seconds
 from batchtime.laws.quantity import Array
@@ -74,7 +74,7 @@ def truth(records: Sequence[RunRecord], whole: Sequence[int], seconds: Seconds) 
     """Return what all runs say, between the least and the largest batch size of `whole`."""
     found = posterior([record.observation() for record in records])
     grid = np.geomspace(min(whole), max(whole), GRID)
-    uniforms = quasi_random(DRAWS, found.dimensions + len(knots_of(found.means.sizes, grid)))
+    uniforms = quasi_random(DRAWS, found.dimensions(grid))
     updates = np.median(found.draws(uniforms, grid), axis=0)
     return Truth(sizes=grid, log_time=updates + np.log([seconds.at(size) for size in grid]))
 

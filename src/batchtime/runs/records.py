@@ -223,12 +223,16 @@ class TimingRecord:
             "data set": (self.dataset or workload.dataset, workload.dataset),
             "model": (self.model or workload.model, workload.model),
             "source": (self.source, workload.source),
+            "project": (self._of_another_project(workload.source), False),
             "optimizer": (self.optimizer, setting.optimizer),
             "sampling": (self.sampling, setting.sampling),
             "number of threads": (self.provenance.threads, threads),
             "device": (self.provenance.device.partition(" ")[0], device),
         }
         return next((f"another {what}" for what, (have, want) in pairs.items() if have != want), None)
+
+    def _of_another_project(self, source: Source | None) -> bool:
+        return self.source is not None and source is not None and self.source.of_another_project(source)
 
     @property
     def wall_over_cpu(self) -> float:

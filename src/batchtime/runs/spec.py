@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from batchtime.errors import check
@@ -85,16 +85,28 @@ class Source:
 
     Args:
         function: Where it is imported from, "module:function".
-        version: What its author calls it, or "sha256:" and the checksum of the module's source.
+        version: What its author calls it, or "sha256:" and the checksum of the code that the function reaches.
         examples_sha256: Checksum of all examples; of a loader's, of the validation examples alone.
         replayable: Whether a run comes out the same again, bit for bit, on one class of machine; not where a loader
             has worker processes.
+        code: Checksum of the code that the function reaches, whatever its author calls it; "" where it is not known.
+        place: Checksum of the folder that the module lies in, which tells projects apart; "" where it is not known.
     """
 
     function: str
     version: str
     examples_sha256: str
     replayable: bool = True
+    code: str = field(default="", compare=False)
+    place: str = field(default="", compare=False)
+
+    def edited(self, other: "Source") -> bool:
+        """Return whether both go by one name and version, and are known to be other code."""
+        return self == other and "" not in (self.code, other.code) and self.code != other.code
+
+    def of_another_project(self, other: "Source") -> bool:
+        """Return whether both go by one name and version, and are other code in other folders."""
+        return self.edited(other) and "" not in (self.place, other.place) and self.place != other.place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,9 +31,42 @@ GPU_SLOT = "GPU"
 """The Dask resource of which a worker offers one for each run that its GPU has room for."""
 
 
+class OtherCode(UserWarning):
+    """Recorded runs are of other code than that of today, under the same version."""
+
+
+def known_runs(runs: Sequence[RunSpec], recorded: Sequence[RunRecord]) -> dict[RunSpec, RunRecord]:
+    """Return those of some runs that are recorded, each by its first record.
+
+    Runs of another project, whose module and version have the same names and whose code is other code in another
+    folder, are none of them. Runs of this project that other code made under the same version are, with a warning.
+    """
+    found: dict[RunSpec, RunRecord] = {}
+    asked, edited = {spec: spec.setting.workload.source for spec in runs}, 0
+    for record in recorded:
+        spec = record.spec
+        if spec not in asked or spec in found:
+            continue
+        source, there = asked[spec], spec.setting.workload.source
+        if source is not None and there is not None:
+            if source.of_another_project(there):
+                continue
+            edited += source.edited(there)
+        found[spec] = record
+    if edited:
+        source = next(source for source in asked.values() if source is not None)
+        warnings.warn(
+            f"{edited} runs of {source.function} were made by other code under the same version {source.version!r}; "
+            "raise the version of its Task if that code would need other updates",
+            OtherCode,
+            stacklevel=3,
+        )
+    return found
+
+
 def missing_runs(runs: Sequence[RunSpec], recorded: Sequence[RunRecord]) -> list[RunSpec]:
     """Return those of some runs that are not recorded yet, the longest first, so that no worker is left waiting."""
-    done = {record.spec for record in recorded}
+    done = known_runs(runs, recorded)
     return sorted((spec for spec in runs if spec not in done), key=lambda spec: -spec.batch_size)
 
 
@@ -151,7 +184,7 @@ def recorded(sweep: SweepSpec, *, name: str, store: Store) -> list[RunRecord]:
 
 
 def _records_of(runs: Sequence[RunSpec], found: Sequence[RunRecord]) -> list[RunRecord]:
-    by_spec = {record.spec: record for record in reversed(found)}
+    by_spec = known_runs(runs, found)
     return [by_spec[spec] for spec in runs if spec in by_spec]
 
 

@@ -44,8 +44,9 @@ class Task:
         examples_sha256: Checksum of all examples, so that a record names the data that it was made of; it is computed.
         target: Of a workload of one's own: what its runs are to reach.
         learning_rate: Of a workload of one's own: what `optimizer` is given, or the step size of plain SGD.
-        version: Of a workload of one's own: raise it with any change that changes its runs. None to take the checksum
-            of the module's source instead, so that any edit makes it another workload.
+        version: Of a workload of one's own: raise it with any change that changes its runs; runs that other code made
+            under the same version are warned of. None to take the checksum of the code that the function reaches in
+            its module instead, comments and formatting aside, so that any edit makes it another workload.
         augment: Changes the inputs of a batch at random, by bits that the run's own generator draws.
         optimizer: Makes the optimizer; None for what the run's setting names, plain SGD for a workload of one's own.
         schedule: Makes the scheduler of the learning rate; None for a constant one.

@@ -15,6 +15,7 @@ import torch
 
 from batchtime.errors import WorkloadError, check
 from batchtime.runs.spec import Source, Workload
+from batchtime.train import reached
 from batchtime.train.datasets import Examples, checksum, examples_of, lengths
 from batchtime.train.task import Task, forward
 from batchtime.train.tasks import of_workload
@@ -66,8 +67,17 @@ def own(function: str) -> tuple[Task, Source]:
     if problem is not None:
         raise WorkloadError(f"{function} cannot be trained: {problem}")
     digest = checksum(made.train, made.validation) if made.loader is None else checksum(made.validation)
-    version = made.version or f"sha256:{_source_checksum(function, module)}"
-    identity = Source(function=function, version=version, examples_sha256=digest, replayable=_replayable(made))
+    code, place = _code(module, name)
+    if not (made.version or code):
+        raise WorkloadError(f"the source of {function} cannot be read; give its Task a version")
+    identity = Source(
+        function=function,
+        version=made.version or f"sha256:{code}",
+        examples_sha256=digest,
+        replayable=_replayable(made),
+        code=code,
+        place=place,
+    )
     return replace(made, examples_sha256=digest), identity
 
 
@@ -126,12 +136,19 @@ def _called(function: str, module: Any, name: str) -> Any:
         raise WorkloadError(f"{function} stopped before anything was trained ({reason(error)})") from error
 
 
-def _source_checksum(function: str, module: str) -> str:
+def _code(module: str, name: str) -> tuple[str, str]:
+    """Return the checksums of the code that a function reaches and of the folder of its module; "" if not to be read.
+
+    What the package brings along lies in no project.
+    """
+    there = importlib.import_module(module)
     try:
-        source = inspect.getsource(importlib.import_module(module))
-    except (OSError, TypeError) as error:
-        raise WorkloadError(f"the source of {function} cannot be read; give its Task a version") from error
-    return hashlib.sha256(source.encode()).hexdigest()
+        code = reached.checksum(inspect.getsource(there), name)
+        folder = Path(inspect.getfile(there)).resolve().parent
+    except (OSError, TypeError, SyntaxError):
+        return "", ""
+    inside = folder == _PACKAGE or _PACKAGE in folder.parents
+    return code, "" if inside else hashlib.sha256(str(folder).encode()).hexdigest()[:16]
 
 
 _TRIED = 2  # examples that are tried before a sweep starts

@@ -465,6 +465,24 @@ def scores(several: dict[str, Sequence[Answer]]) -> pd.DataFrame:
     return pd.DataFrame(made).sort_values("cost", kind="stable").reset_index(drop=True)
 
 
+def apart(store: Store) -> pd.DataFrame:
+    """Return what the advice and the two lines of code lose on recorded series, on published ones, and on all.
+
+    Columns: kind, tasks, workloads, advice_share and two_lines_share: mean regrets, workloads weighing alike.
+    """
+    recorded, entries = set(store.published()) if store.folder.is_dir() else set(), baselines(store)
+    ways = {"advice_share": entries["batchtime recommend"], "two_lines_share": entries["two lines"]}
+    rows = []
+    for task in tasks(store):
+        regrets = {way: answer(task, choose).regret for way, choose in ways.items()}
+        kinds = ("recorded" if task.name in recorded else "published", "all")
+        rows += [{"kind": kind, "workload": task.workload, **regrets} for kind in kinds]
+    groups = pd.DataFrame(rows).groupby(["kind", "workload"])
+    means = groups.mean().assign(tasks=groups.size()).reset_index("workload").groupby("kind")
+    found = means.agg({"tasks": "sum", "workload": "size", **dict.fromkeys(ways, "mean")}).reset_index()
+    return found.rename(columns={"workload": "workloads"}).sort_values("kind", ascending=False, ignore_index=True)
+
+
 def challenge(store: Store, entry: Path | None = None, *, limit: float = LIMIT_SECONDS) -> pd.DataFrame:
     """Return the scores of an entry and of the six baselines.
 

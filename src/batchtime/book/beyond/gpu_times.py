@@ -5,6 +5,7 @@ proportion); their power mean; a line in whole tiles of 8, 32 or 64 examples. Wi
 on top.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -73,25 +74,35 @@ def _bent(size: Array, seconds: Array, powers: Array) -> Seconds:
 
     The grid of knees delta / gamma and of p is made three times, each around the best of the one before.
     """
-    knees = np.geomspace(size.min() / 2, size.max() * 2, 60)
+    knees = _spaced(size.min() / 2, size.max() * 2, 60)
     for _ in range(3):
         relative = _joined(size / knees[:, None, None], powers[:, None]) / seconds  # (knees, powers, K)
         levels = relative.sum(axis=-1) / (relative**2).sum(axis=-1)
         squares = ((levels[..., None] * relative - 1) ** 2).sum(axis=-1)
         i, j = (int(place) for place in np.unravel_index(int(squares.argmin()), squares.shape))
         level, knee, power = float(levels[i, j]), float(knees[i]), float(powers[j])
-        knees = np.geomspace(knees[max(i - 1, 0)], knees[min(i + 1, len(knees) - 1)], 21)
+        knees = _spaced(knees[max(i - 1, 0)], knees[min(i + 1, len(knees) - 1)], 21)
         if len(powers) > 1:
-            powers = np.geomspace(powers[max(j - 1, 0)], powers[min(j + 1, len(powers) - 1)], 11)
+            powers = _spaced(powers[max(j - 1, 0)], powers[min(j + 1, len(powers) - 1)], 11)
     return lambda m: level * _joined(m / knee, np.array(power))
+
+
+@functools.cache
+def _shares(count: int) -> Array:
+    return np.linspace(0.0, 1.0, count)
+
+
+def _spaced(low: float, high: float, count: int) -> Array:
+    """Return what `np.geomspace` does of two numbers, at a tenth of its time: it is asked for at every series."""
+    return np.asarray(low * (high / low) ** _shares(count))
 
 
 def _joined(ratio: Array, power: Array) -> Array:
     """Return (1 + ratio^p)^(1/p), where p may be infinite."""
-    top = np.maximum(1.0, ratio)
-    with np.errstate(invalid="ignore"):  # 1 to an infinite power
-        joined = top * ((1 / top) ** power + (ratio / top) ** power) ** (1 / power)
-    return np.asarray(np.where(np.isinf(power), top, joined))
+    logs = np.log(ratio)
+    finite = np.where(np.isinf(power), 1.0, power)
+    bend = np.log1p(np.exp(-finite * np.abs(logs))) / finite  # exponentials, for powers take five times as long
+    return np.asarray(np.exp(np.maximum(logs, 0.0) + np.where(np.isinf(power), 0.0, bend)))
 
 
 def _rms(fitted: Array, seconds: Array) -> float:
@@ -104,7 +115,7 @@ def lost_by(fitted: Array, size: Array, seconds: Array) -> float:
     The laws are 1 + r / M with 25 values of r from a quarter of the least batch size to four times the largest: for
     each, the size that the fitted seconds call best, and its measured time over the least, less 1.
     """
-    ratio = np.geomspace(size.min() / 4, size.max() * 4, 25)[:, None]
+    ratio = _spaced(size.min() / 4, size.max() * 4, 25)[:, None]
     updates = 1 + ratio / size
     chosen = (updates * fitted).argmin(axis=-1)
     total = updates * seconds

@@ -90,7 +90,7 @@ def in_recorded(tasks: dict[str, list[str]], store: Store) -> pd.DataFrame:
     """
     made = []
     for task, names in tasks.items():
-        own = universal.recorded_means(store).query("series == @task")
+        own = universal.recorded_means(store, [task])
         tuned = tuned_means(names, store)
         fixed, best = (
             universal.fit_bent(

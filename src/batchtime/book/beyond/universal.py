@@ -6,7 +6,8 @@ batch size, for the noise of an update goes with step size over batch size: a co
 the square root of M the square root of that, and a linear one leaves nothing of it.
 """
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -63,7 +64,7 @@ def points(recorded: pd.DataFrame | None = None) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[columns]
 
 
-def recorded_means(store: Store) -> pd.DataFrame:
+def recorded_means(store: Store, names: Collection[str] | None = None) -> pd.DataFrame:
     """Return the means of the package's own recorded sweeps: series, workload, step_rule, batch_size, updates, runs.
 
     Batch sizes at which a run failed are left out, as they are of published series, and so are sweeps of which runs
@@ -71,9 +72,10 @@ def recorded_means(store: Store) -> pd.DataFrame:
 
     Args:
         store: Where the runs are.
+        names: Of the sweeps; None for all.
     """
     made = []
-    for name in filter(EXPERIMENTS.__contains__, store.published()):
+    for name in filter(EXPERIMENTS.__contains__, store.published() if names is None else names):
         chosen = EXPERIMENTS[name]
         if chosen.unfinished:
             continue
@@ -188,6 +190,12 @@ def fit_bent(size: Array, updates: Array, *, power: float) -> Bent:
     needed = 3 if power > 0 else 2
     if len(size) < needed:
         raise FitError(f"{len(size)} batch sizes for a law of {needed} parameters; add batch sizes")
+    return _fit_bent(tuple(size.tolist()), tuple(updates.tolist()), power)
+
+
+@functools.lru_cache(maxsize=4096)  # several tables and figures ask for the law of the same series
+def _fit_bent(sizes: tuple[float, ...], means: tuple[float, ...], power: float) -> Bent:
+    size, updates, needed = np.array(sizes), np.array(means), 3 if power > 0 else 2
     logs = np.log(size * updates)
 
     def errors(ratio: Array, share: Array) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from batchtime.book import plots
 from batchtime.book.beyond import gpu_energy, gpu_times, gpu_truth, universal
 from batchtime.book.beyond.gpu_energy import Prices
+from batchtime.book.frames import binomial
 from batchtime.runs import published
 
 SOURCES = {
@@ -48,8 +50,8 @@ def _percent_axis(axes: Axes, label: str, *, of: str = "y") -> None:
 
 
 def _shares(axes: Axes, values: "pd.Series[float]", **look: Any) -> None:
-    """Draw which share of some values lies below each value, at a hundred places."""
-    shares = np.linspace(0, 1, 101)
+    """Draw which share of some values lies below each value, at forty places."""
+    shares = np.linspace(0, 1, 41)
     sns.lineplot(x=values.quantile(shares), y=shares, estimator=None, sort=False, ax=axes, **look)
 
 
@@ -177,6 +179,40 @@ def truth_by_workload(losses: pd.DataFrame) -> pd.DataFrame:
             "bound_held_share": groups["held"].sum() / given,
         }
     ).reset_index()
+
+
+def bounds(folder: Path) -> pd.DataFrame:
+    """Return how often bounds held where the source of a case was left out of what is typical, by workload.
+
+    Columns: workload, cases, answered, bound_held_share, mean_loss_share, and of the last row, in which workloads weigh
+    alike, bound_held_share_low and _high: binomial, of as many cases as so weighted ones are worth.
+    """
+    recorded = pd.read_csv(folder / "studies" / "bounds.csv")
+    given = recorded[~recorded["refused"]]
+    given = given.assign(held=given["loss"] <= given["bound"] + 1e-3)
+    groups = given.groupby("workload")
+    held, answered = groups["held"].mean(), groups.size()
+    share, worth = float(held.mean()), len(held) ** 2 / float((1 / answered).sum())
+    low, high = binomial(share * worth, worth)
+    by_workload = pd.DataFrame(
+        {
+            "workload": held.index,
+            "cases": recorded.groupby("workload").size()[held.index].to_numpy(),
+            "answered": answered.to_numpy(),
+            "bound_held_share": held.to_numpy(),
+            "mean_loss_share": groups["loss"].mean().to_numpy(),
+        }
+    )
+    whole = {
+        "workload": "all, each weighing alike",
+        "cases": len(recorded),
+        "answered": len(given),
+        "bound_held_share": share,
+        "bound_held_share_low": float(low),
+        "bound_held_share_high": float(high),
+        "mean_loss_share": float(groups["loss"].mean().mean()),
+    }
+    return pd.concat([by_workload, pd.DataFrame([whole])], ignore_index=True)
 
 
 def scatter_of_means() -> float:

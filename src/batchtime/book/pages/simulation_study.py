@@ -1,6 +1,7 @@
 """The page on the simulation study: its frames and figure."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from batchtime.book.frames import binomial
 from batchtime.book.plots import FITTED, LEFT_OUT, MEASURED, legend
 from batchtime.plan.simulation import ESTIMATORS, INTERVAL, QUANTITIES, bias, coverage, design_text, expected_bias
 from batchtime.runs.records import StudyRecord
@@ -31,6 +33,27 @@ def coverage_frame(studies: Sequence[StudyRecord]) -> pd.DataFrame:
             **{f"{quantity}_share": coverage(one, quantity) for quantity in QUANTITIES},
         }
         for one in studies
+    )
+
+
+def optima_frame(folder: Path) -> pd.DataFrame:
+    """Return how often intervals of the best batch size and bounds on the loss held on simulated truths.
+
+    Columns: truth, tables, optima_held_share with its 95 % interval (binomial), bounds_held_share, refused_share.
+    """
+    recorded = pd.read_csv(folder / "studies" / "optima.csv")
+    held, tables = recorded["optima_held"].to_numpy(), recorded["tables"].to_numpy()
+    low, high = binomial(held, tables)
+    return pd.DataFrame(
+        {
+            "truth": recorded["truth"],
+            "tables": tables,
+            "optima_held_share": held / tables,
+            "optima_held_share_low": low,
+            "optima_held_share_high": high,
+            "bounds_held_share": recorded["bounds_held"] / tables,
+            "refused_share": recorded["refused"] / tables,
+        }
     )
 
 

@@ -335,12 +335,14 @@ const batchtimeAdvice = (() => {
         middle = sum(rest, (x, k) => x * across[k]) / all + normal(u[3]) / Math.sqrt(all),
         heights = range(2 * knots.length).map((k) => normal(u[4 + n + k])),
         against = rest.map((x, k) => x - middle - normal(u[4 + k]) * errors[s][k]);
-      return at.map((M, c) => {
-        let moved = middle + shape(logRatio, poles[p], M);
+      const alone = at.map((M) => middle + shape(logRatio, poles[p], M));
+      const withMisfit = at.map((_, c) => {
+        let moved = alone[c];
         for (let k = 0; k < heights.length; k++) moved += heights[k] * left[c][k];
         for (let k = 0; k < n; k++) moved += against[k] * gain[c][k];
         return moved;
       });
+      return { alone, withMisfit };
     });
   }
 
@@ -429,9 +431,8 @@ const batchtimeAdvice = (() => {
       own = 4 + run.length + 2 * knotsOf(run, sizes).length,
       uniforms = quasiRandom(own + seconds.sizes.length + 2),
       laws = lawDraws(found, uniforms, sizes),
-      times = secondsDraws(seconds, uniforms.map((u) => u.slice(own)), sizes).map((row, d) =>
-        row.map((t, c) => t + laws[d][c]),
-      ),
+      waits = secondsDraws(seconds, uniforms.map((u) => u.slice(own)), sizes),
+      times = waits.map((row, d) => row.map((t, c) => t + laws[d].withMisfit[c])),
       least = times.map((row) => Math.min(...row)),
       column = (value) => sizes.map((_, c) => Float64Array.from(times, (row, d) => value(row[c], d)).sort()),
       at = Math.ceil(LEVEL * (DRAWS - 1)),
@@ -445,7 +446,8 @@ const batchtimeAdvice = (() => {
       batch_size: sizes[best],
       regret: bounds[best],
       refused: !(bounds[best] <= LIMIT),
-      seconds: Math.exp(middle[best]),
+      // the law alone is what is predicted, the misfit how far that may be off
+      seconds: Math.exp(quantile(Float64Array.from(waits, (row, d) => row[best] + laws[d].alone[best]).sort(), 0.5)),
       within: [sizes[near[0]], sizes[near.at(-1)]],
       typical: found.means.typical,
     };

@@ -16,7 +16,7 @@ awk '/^Collecting/ { if (++n % 20 == 0) { print "  " n " packages found"; fflush
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help book test zip pdf lint clean lock
+.PHONY: help book test full zip pdf lint clean lock
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -24,8 +24,11 @@ help:  ## list the commands
 book: .venv/installed  ## run the notebooks that changed, render the book: _build/html/index.html
 	@$(DOIT) book
 
-test: .venv/installed  ## render the book, then run every test
+test: .venv/installed  ## render the book, then run the tests
 	@$(DOIT) test
+
+full: book  ## run what `make test` leaves out: the same promises in larger numbers
+	@$(BIN)/python -m pytest -m full --numprocesses 2 --dist worksteal --durations 15
 
 zip: .venv/installed  ## the book as one file to hand on: _build/batchtime-book.zip
 	@$(DOIT) zip

@@ -362,7 +362,7 @@ def task_book() -> Task:
 
 
 def task_test() -> Task:
-    """Run every test."""
+    """Run the tests, but those marked as full or long."""
     # What tests skip for want of: they run again when it has come.
     browsers = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
     surroundings = {
@@ -373,7 +373,7 @@ def task_test() -> Task:
     data_sets = ("MNIST/raw", "cifar-10-batches-py", "cifar-100-python", "europarl/train200k.fr")
     at_hand = [file for file in data_sets if Path(surroundings["BATCHTIME_DATASETS"], file).exists()]
     return {
-        "doc": "run every test",
+        "doc": "run the tests, but those marked as full or long",
         # In two processes: most of the time goes to waiting for browsers and for trainings of one thread.
         "actions": [
             CmdAction(

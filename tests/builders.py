@@ -6,18 +6,19 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from bs4 import BeautifulSoup
-from IPython.display import HTML
-from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
 
 from batchtime.fit.measurements import Observation
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.records import Cost, Evaluations, Outcome, Provenance, RunRecord
 from batchtime.runs.spec import EvaluationGrid, Metric, Setting, Target, Workload
+
+if TYPE_CHECKING:  # processes that are started for a test import this module, and draw nothing
+    from IPython.display import HTML
+    from matplotlib.axes import Axes
 
 LAW = InverseLaw(n_inf=100, alpha=1600)
 RUNS = [
@@ -76,15 +77,19 @@ def runs_on(law: InverseLaw) -> list[RunRecord]:
     ]
 
 
-def markers(axes: Axes) -> int:
+def markers(axes: "Axes") -> int:
     """Return the number of marked points."""
+    from matplotlib.collections import PathCollection
+
     lines = (len(np.asarray(line.get_xdata())) for line in axes.lines if line.get_marker() not in ("None", None, ""))
     points = (len(np.asarray(part.get_offsets())) for part in axes.collections if isinstance(part, PathCollection))
     return sum(lines) + sum(points)
 
 
-def cells(shown: HTML) -> list[list[str]]:
+def cells(shown: "HTML") -> list[list[str]]:
     """Return the text of a table, row by row, its header first."""
+    from bs4 import BeautifulSoup
+
     rows = BeautifulSoup(str(shown.data), "html.parser").find_all("tr")
     return [[cell.get_text().replace("\xa0", " ") for cell in row.find_all(["th", "td"])] for row in rows]
 

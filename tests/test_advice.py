@@ -426,7 +426,7 @@ def tables(draw: st.DrawFn) -> tuple[dict[float, list[Observation]], list[Update
     return by_rate, timing
 
 
-@pytest.mark.parametrize("examples", [5, pytest.param(30, marks=pytest.mark.full)])
+@pytest.mark.parametrize("examples", [2, pytest.param(10, marks=pytest.mark.full)])
 def test_any_tables_are_answered_or_refused_without_a_traceback(examples: int) -> None:
     settings(max_examples=examples, deadline=None, derandomize=True)(any_tables)()
 
@@ -452,7 +452,12 @@ def any_tables(
 
 
 @pytest.mark.parametrize(
-    ("first", "last"), [(0, 6), *(pytest.param(at, at + 200, marks=pytest.mark.long) for at in range(0, 1000, 200))]
+    ("first", "last"),
+    [
+        (0, 6),
+        pytest.param(6, 100, marks=pytest.mark.full),
+        *(pytest.param(at, at + 100, marks=pytest.mark.long) for at in range(100, 1000, 100)),
+    ],
 )
 def test_random_tables_by_number_are_answered_or_refused_in_words(first: int, last: int) -> None:
     assert list(random_tables.wrong(first, last)) == []

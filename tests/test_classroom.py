@@ -1,6 +1,7 @@
 """Promises of the classroom: a student's story from real runs, and a class whose law is found when it is known."""
 
 import contextlib
+import functools
 import io
 import json
 import re
@@ -16,7 +17,7 @@ import pytest
 from batchtime import cli
 from batchtime.book.teaching import classroom
 from batchtime.book.teaching.classroom import rehearse, tell
-from batchtime.book.teaching.pool import BATCH_SIZES, CLOCKED_RUNS, pool, read_class, share, width
+from batchtime.book.teaching.pool import BATCH_SIZES, CLOCKED_RUNS, Story, pool, read_class, share, width
 from batchtime.book.teaching.results import read_observations, read_student, write_student
 from batchtime.errors import ClockError, FitError, StoreError
 from batchtime.fit.measurements import Observation
@@ -29,6 +30,7 @@ from batchtime.runs.store import Store, Writer
 from .test_cli import complaint
 
 DESIGN = StudyDesign(seeds=12, batch_sizes=BATCH_SIZES)
+pooled = functools.cache(lambda number: pool(students(number)))  # several tests ask for the same simulated class
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
@@ -50,8 +52,16 @@ def students(number: int, design: StudyDesign = DESIGN) -> list[StudentResult]:
 def told(in_this_process: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
     """Return a data folder in which student 3 has been through the whole story."""
     folder = tmp_path_factory.mktemp("told")
-    assert cli.main(["class", "--student", "3", "--data", str(folder), "--out", str(folder)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classroom, "BUSY", np.inf)  # on a busy machine each measurement would be made several times
+        assert cli.main(["class", "--student", "3", "--data", str(folder), "--out", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def story(told: Path) -> Story:
+    """Return what student 3 found."""
+    return tell(3, store=Store(told))
 
 
 # One student, for real
@@ -94,14 +104,12 @@ def test_each_student_has_other_seeds_and_the_clock_has_none_of_theirs(told: Pat
     assert clocked == {1000 * k + 3 for k in range(1, CLOCKED_RUNS + 1)}
 
 
-def test_a_busy_machine_is_told_and_stops_nobody(told: Path) -> None:
-    story = tell(3, store=Store(told))
+def test_a_busy_machine_is_told_and_stops_nobody(story: Story) -> None:
     assert "other programs ran beside" not in replace(story, wall_over_cpu=1.0).text()
     assert "wall time 1.30 times CPU time" in replace(story, wall_over_cpu=1.3).text()
 
 
-def test_runs_that_never_got_there_are_shown_as_such(told: Path) -> None:
-    story = tell(3, store=Store(told))
+def test_runs_that_never_got_there_are_shown_as_such(story: Story) -> None:
     first = replace(story.result.observations[0], lower=10_000, upper=None)
     result = replace(story.result, observations=(first, *story.result.observations[1:]))
     nothing = replace(story.clocked, measured=None)
@@ -174,17 +182,17 @@ def test_other_mistakes_of_a_class_are_told_in_one_line(tmp_path: Path, capsys: 
 # The class
 
 
-@pytest.mark.parametrize(("classes", "least"), [(6, 5), pytest.param(20, 16, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("classes", "least"), [(4, 3), pytest.param(8, 6, marks=pytest.mark.full)])
 def test_the_law_of_a_class_is_found_and_its_interval_covers(classes: int, least: int) -> None:
     held = 0
     for number in range(classes):
-        fit = pool(students(number))
+        fit = pooled(number)
         low, high = fit.together.intervals.critical_batch_size
         assert low is not None
         assert high is not None
         held += low <= DESIGN.law.critical_batch_size <= high
         assert fit.together.n_runs == 12 * len(BATCH_SIZES)
-    assert held >= least  # 19 are expected of 20, with a standard deviation of 1
+    assert held >= least  # of 8, fewer than 6 have a probability of 0.6 %
 
 
 CLASSES = pytest.mark.parametrize("classes", [4, pytest.param(8, marks=pytest.mark.full)])
@@ -192,7 +200,7 @@ CLASSES = pytest.mark.parametrize("classes", [4, pytest.param(8, marks=pytest.ma
 
 @CLASSES
 def test_the_interval_of_independent_runs_narrows_by_the_root_of_the_students(classes: int) -> None:
-    factors = [pool(students(number)).narrowing("critical_batch_size") for number in range(classes)]
+    factors = [pooled(number).narrowing("critical_batch_size") for number in range(classes)]
     assert None not in factors
     assert np.median([factor for factor in factors if factor]) == pytest.approx(np.sqrt(12), rel=0.25)
 
@@ -287,16 +295,16 @@ def test_a_disturbed_measurement_is_made_again_and_in_the_end_taken_as_it_is(
     store = Store(tmp_path)
     store.runs_file("class-3").parent.mkdir(parents=True)
     shutil.copy(Store(told).runs_file("class-3"), store.runs_file("class-3"))  # trained, and not timed
+    quiet, clocked = Store(told).latest_timing("class-3", own=True), Store(told).timed_runs("class-3", own=True)
     made: list[float] = []
     asked: list[float] = []
 
-    def timing(*arguments: object, **options: object) -> TimingRecord:
-        record = real_timing(*arguments, **options)  # type: ignore[arg-type]
+    def timing(*_arguments: object, **_options: object) -> TimingRecord:
         made.append((1.5, 1.3, 1.7, 1.4)[len(made)])
         return replace(
-            record,
+            quiet,
             timings=tuple(
-                replace(one, cpu_seconds=tuple(wall / made[-1] for wall in one.wall_seconds)) for one in record.timings
+                replace(one, cpu_seconds=tuple(wall / made[-1] for wall in one.wall_seconds)) for one in quiet.timings
             ),
         )
 
@@ -304,9 +312,13 @@ def test_a_disturbed_measurement_is_made_again_and_in_the_end_taken_as_it_is(
         asked.append(most_wall_over_cpu)
         if most_wall_over_cpu < np.inf:
             raise ClockError("others were running")
-        return real_runs(specs, writer=writer, most_wall_over_cpu=most_wall_over_cpu)
+        taken = [
+            replace(clocked[0], setting=spec.setting, batch_size=spec.batch_size, seed=spec.seed) for spec in specs
+        ]
+        for run in taken:
+            writer.append(run)
+        return taken
 
-    real_timing, real_runs = classroom.time_updates, classroom.time_runs
     monkeypatch.setattr(classroom, "time_updates", timing)
     monkeypatch.setattr(classroom, "time_runs", disturbed)
     story = tell(3, store=store)

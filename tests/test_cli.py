@@ -307,6 +307,7 @@ def test_a_plan_prices_a_sweep_and_trains_nothing(tmp_path: Path, capsys: pytest
     assert not list(tmp_path.rglob("*.jsonl"))
 
 
+@pytest.mark.full
 def test_a_plan_of_all_sweeps_tells_of_data_that_are_not_there_and_goes_on(tmp_path: Path) -> None:
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").write_bytes(b"half")

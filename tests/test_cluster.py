@@ -183,6 +183,7 @@ def test_a_worker_with_another_version_of_the_package_is_refused_by_name(
     assert not Store(tmp_path).runs_file("digits-mlp").exists()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("cluster", [1], indirect=True)
 def test_runs_on_gpus_go_to_workers_with_a_slot_and_to_no_others(cluster: Cluster) -> None:
     with pytest.raises(SweepError, match=f"no worker at {cluster.address} offers a GPU slot; start one"):
@@ -216,7 +217,7 @@ def test_where_no_scheduler_answers_is_one_line(
     assert capsys.readouterr().err.startswith("batchtime: no scheduler answers at tcp://127.0.0.1:9; start one")
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_a_scheduler_with_tls_takes_work_from_who_holds_the_certificate_and_from_nobody_else(
     tmp_path: Path, expected: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +257,7 @@ with (out / "log.jsonl").open("w") as log:
 """
 
 
+@pytest.mark.full
 def test_a_command_is_swept_on_a_cluster_and_a_worker_that_dies_takes_it_along(
     cluster: Cluster, tmp_path: Path
 ) -> None:

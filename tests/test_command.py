@@ -86,10 +86,12 @@ def records() -> list[RunRecord]:
 
 
 def test_each_run_is_recorded_with_what_its_log_tells_and_made_once(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert sweep() == 0
-    assert capsys.readouterr().out.startswith("command-train: 6 runs recorded (6 reached, 0 censored, 0 diverged)")
+    said = capfd.readouterr()
+    assert said.err == ""  # nor does a process of the sweep say anything when it ends
+    assert said.out.startswith("command-train: 6 runs recorded (6 reached, 0 censored, 0 diverged)")
     made = records()
     assert sorted((run.batch_size, run.seed) for run in made) == [(m, s) for m in (4, 16, 64) for s in (0, 1)]
     for run in made:
@@ -129,6 +131,17 @@ def test_a_program_that_was_edited_makes_new_runs(here: Path) -> None:
     (here / "train.py").write_text(SCRIPT)
     assert sweep(*ONE) == 0
     assert len(records()) == 2
+
+
+@pytest.mark.parametrize(
+    "command", ["bash -c 'python train.py {batch_size} {out}'", "python -m train {batch_size} {out}"]
+)
+def test_a_program_is_known_by_its_content_in_a_shell_and_as_a_module_too(here: Path, command: str) -> None:
+    before = command_experiment(command, target=Target(metric="x", value=1), learning_rate=0.1, batch_sizes=[4])
+    assert before.name == "command-train"
+    (here / "train.py").write_text(SCRIPT + "# edited\n")
+    after = command_experiment(command, target=Target(metric="x", value=1), learning_rate=0.1, batch_sizes=[4])
+    assert after.workload != before.workload
 
 
 def test_a_file_that_a_command_writes_is_no_part_of_it(here: Path) -> None:
@@ -197,7 +210,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.full), pytest.param(signal.SIGTERM), signal.SIGKILL]
+    "number",
+    [signal.SIGKILL, *(pytest.param(number, marks=pytest.mark.full) for number in (signal.SIGINT, signal.SIGTERM))],
 )
 def test_a_sweep_that_is_stopped_leaves_no_process_loses_no_run_and_goes_on(here: Path, number: signal.Signals) -> None:
     command = f"{COMMAND} --do litter --pause 0.02"
@@ -254,9 +268,69 @@ def test_fit_and_recommend_answer_by_the_same_command(capsys: pytest.CaptureFixt
     assert cli.main(["recommend", *words, "--limit", "0.5"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert 20 < told["batch_size"] < 90  # about sqrt(400 / 20 * 1e-3 / 1e-5) = 45
+    assert cli.main(["fit", "--command", COMMAND]) == 0  # by the flags of the sweep
+    found = capsys.readouterr()
+    assert found.out.startswith("command-train: ")
+    last = "--learning-rate 0.1 --batch-sizes '[4, 16, 64, 256]' --seeds 3 --metric val_acc --at-least 0.9"
+    assert found.err == f"batchtime: this command as it was swept last: {last}\n"
+    assert cli.main(["fit", "--command", COMMAND, "--at-most", "0.5"]) == 1  # another target has no runs
+    assert "--at-least" not in capsys.readouterr().err
     rows = "".join(f"{size},{1e-3 + 1e-5 * size}\n" for size in (4, 16, 64, 256))
     Path("timing.csv").write_text(f"batch_size,seconds\n{rows}")
     assert cli.main(["recommend", *words, "--limit", "0.5", "timing.csv"]) == 0
+
+
+RATES = ("--learning-rates", "[0.1, 0.2]")
+
+
+def test_several_learning_rates_are_a_sweep_each_and_the_answer_is_a_pair(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "train.py").write_text(SCRIPT.replace("(20 + 400 / given.bs)", "(2 / given.lr + 400 / given.bs)"))
+    words = ["--command", COMMAND, "--metric", "val_acc", "--at-least", "0.9", *GRID, "--seeds", "1", *RATES]
+    assert cli.main(["sweep", *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [f"command-train at learning rate {r}" for r in (0.1, 0.2)]
+    assert all("3 runs recorded (3 reached, 0 censored, 0 diverged)" in line for line in lines)
+    assert len(records()) == 6
+    assert cli.main(["fit", *words, "--json"]) == 0
+    curve = json.loads(capsys.readouterr().out)["curve"]
+    assert curve["A"] == pytest.approx(2, rel=0.3)  # updates at ever larger batches, times the learning rate
+    assert curve["largest_learning_rate"] == 0.2
+    assert cli.main(["recommend", *words, "--json", "--limit", "9"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["learning_rate"] == pytest.approx(0.2, rel=0.2)  # fewer updates, and as long ones
+    assert 4 <= told["batch_size"] <= 64
+    assert cli.main(["sweep", *words, "--plan", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["command-train at learning rate 0.2"]["n_runs"] == 3
+    assert plan["missing_cpu_hours"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--learning-rates", "0.1"], "allowed: a list of distinct numbers more than 0, for instance [0.1, 0.2]"),
+        (["--learning-rates", "[0.1, 0.1]"], "allowed: a list of distinct numbers more than 0"),
+        ([*RATES, "--learning-rate", "0.1"], "--learning-rate = '0.1' is not allowed; allowed: nothing beside"),
+        (
+            [*RATES, "--command", COMMAND.replace("{learning_rate}", "0.1")],
+            "one, as the command has no {learning_rate}",
+        ),
+    ],
+)
+def test_learning_rates_that_cannot_be_swept_are_refused_in_one_line(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["sweep", "--command", COMMAND, "--metric", "val_acc", "--at-least", "0.9", *GRID, *options]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert said in line
+
+
+def test_a_pilot_of_several_learning_rates_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--command", COMMAND, "--metric", "val_acc", "--at-least", "0.9", *GRID, *RATES]
+    assert cli.main(["recommend", "--pilot", *words]) == 1
+    assert "allowed: one of them here: --learning-rate RATE" in capsys.readouterr().err
 
 
 def test_a_pilot_makes_two_ends_and_a_middle_and_answers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -298,6 +372,8 @@ BAD = [
     (["--command", "train {batch_size} {out} {seed"], "any other brace is written twice"),
     (["--command", "train {batch_size} 'open"], "words as a shell reads them (No closing quotation)"),
     (["--command", " "], "allowed: a program and its arguments"),
+    (["--command", f"cd src && {COMMAND}"], "a program and its arguments, which no shell reads; say bash -c"),
+    (["--command", f"CUDA_VISIBLE_DEVICES=0 {COMMAND}"], "which no shell reads; say bash -c 'NAME=value program"),
     (["--command", "python train.py {batch_size} {out}", "--seeds", "2"], "1, as the command has no {seed}"),
     (["--budget", "100"], "budget = 100 is not allowed; allowed: a number of updates where {updates} takes it"),
     (["--command", COMMAND + " {updates}"], "budget = None is not allowed"),

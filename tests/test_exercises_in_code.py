@@ -75,6 +75,7 @@ def test_the_notebook_with_the_solutions_filled_in_says_right(tmp_path: Path) ->
     assert lines[-1] == f"{len(EXERCISES)} of {len(EXERCISES)} are right"
 
 
+@pytest.mark.full  # the notebook itself is executed above
 def test_the_commands_of_the_page_open_the_notebook(tmp_path: Path) -> None:
     commands = [line.split() for line in re.findall(r"^\.venv/bin/.*", PAGE, re.MULTILINE)]
     assert [words[0] for words in commands] == [".venv/bin/jupytext", ".venv/bin/jupytext", ".venv/bin/python"]

@@ -41,7 +41,15 @@ def test_every_task_seals_two_batch_sizes_inside_its_range(known: Experiment) ->
     assert set(known.fitted).isdisjoint(known.sealed + known.left_out)
 
 
-@pytest.mark.parametrize("known", TASKS, ids=lambda known: known.name)
+@pytest.mark.parametrize(
+    "known",
+    # The other two are read in some seconds each.
+    [
+        pytest.param(known, marks=pytest.mark.full if known.name in ("cifar100-cnn", "europarl-gru") else ())
+        for known in TASKS
+    ],
+    ids=lambda known: known.name,
+)
 def test_a_task_knows_its_examples_and_parameters(known: Experiment, request: pytest.FixtureRequest) -> None:
     if known.workload.dataset.startswith(("mnist", "cifar", "europarl")):
         request.getfixturevalue("data_sets")
@@ -103,7 +111,10 @@ def test_evaluation_took_at_most_a_tenth_of_a_recorded_task(title: str, known: E
 @pytest.mark.parametrize(
     "name",
     # Runs of a second or two; the others take minutes together.
-    [name if name.startswith("mnist-l") else pytest.param(name, marks=pytest.mark.full) for name in PUBLISHED],
+    [
+        name if name in ("mnist-lenet", "mnist-logistic") else pytest.param(name, marks=pytest.mark.full)
+        for name in PUBLISHED
+    ],
 )
 def test_a_published_run_comes_out_again(name: str) -> None:
     runs = Store(data_folder(), recording=True).runs(name)

@@ -18,6 +18,7 @@ from batchtime.fit.curve import CurveFit
 
 from .test_wheel import RUNS, TIMING
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
 GIVEN = {"fit", "fit_timings", "predict", "recommend", "read_runs", "read_timings", "LawFit", "TimeFit", "InverseLaw"}
 
 

@@ -16,9 +16,9 @@ def call(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_the_script_records_timings_first_and_then_runs(tmp_path: Path) -> None:
-    done = call("--minutes", "3", "--tiny", "--device", "cpu", "--out", str(tmp_path))
+    done = call("--minutes", "1", "--tiny", "--device", "cpu", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     store = Store(tmp_path, recording=True)
     for network in ("lenet", "gru"):

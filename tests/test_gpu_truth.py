@@ -123,9 +123,9 @@ def test_the_recorded_answers_are_those_of_every_case_and_of_todays_advice(chose
         ), "run benchmarks/gpu_truth.py --record"
 
 
-@pytest.mark.long
-def test_all_recorded_answers_are_those_of_todays_advice(chosen: pd.DataFrame) -> None:
-    assert advised(chosen).batch_size == recorded(chosen, STORE).batch_size
+@pytest.mark.parametrize("every", [pytest.param(7, marks=pytest.mark.full), pytest.param(1, marks=pytest.mark.long)])
+def test_all_recorded_answers_are_those_of_todays_advice(chosen: pd.DataFrame, every: int) -> None:
+    assert advised(chosen[::every]).batch_size == recorded(chosen, STORE).batch_size[::every]
 
 
 def test_answers_to_other_cases_are_refused_with_what_to_run(chosen: pd.DataFrame, tmp_path: Path) -> None:

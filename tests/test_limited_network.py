@@ -90,7 +90,7 @@ def test_a_limited_network_asks_for_root_and_for_its_tools(monkeypatch: pytest.M
         pass
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_two_learners_exchange_a_gradient_at_the_stated_bandwidth_and_leave_nothing_behind() -> None:
     if not can_limit():
         missing("network namespaces need root and iproute2")

@@ -68,7 +68,7 @@ def test_a_name_is_printed_as_it_is_typed_and_fit_remembers_the_flags_of_the_swe
     assert main(["fit", "work:good"]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("work:good: ")
-    assert "work:good as it was swept last: --batch-sizes [4, 64] --seeds 2 --budget 1500" in captured.err
+    assert "work:good as it was swept last: --batch-sizes '[4, 64]' --seeds 2 --budget 1500" in captured.err
     assert main(["fit", "work:good", "--seeds", "1"]) == 0  # a flag that is given goes before
     assert "--seeds" not in capsys.readouterr().err
 
@@ -122,7 +122,7 @@ def test_a_script_without_a_main_guard_is_told_so(folder: Path) -> None:
     assert 'if __name__ == "__main__":' in last
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_a_script_with_a_main_guard_sweeps(folder: Path) -> None:
     (folder / "script.py").write_text(SCRIPT.format(guard='if __name__ == "__main__":\n    '))
     done = subprocess.run([sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, check=False)
@@ -177,6 +177,7 @@ def test_a_law_that_does_not_fit_is_told_in_words(capsys: pytest.CaptureFixture[
     assert "1e+03" not in said
 
 
+@pytest.mark.full
 def test_torchvision_can_be_imported_beside_a_torch_for_the_cpu(tmp_path: Path, root: Path) -> None:
     from importlib.util import find_spec
 

@@ -14,11 +14,12 @@ from torch.utils.data import Dataset
 
 from batchtime import cli
 from batchtime.errors import DatasetError, ParameterError, WorkloadError
+from batchtime.plan.verify import compare
 from batchtime.runs.spec import RunSpec, Target, Workload
 from batchtime.runs.store import Store
 from batchtime.train.datasets import examples_of
 from batchtime.train.own import own_experiment
-from batchtime.train.sweep import OtherCode, complete, recorded, train
+from batchtime.train.sweep import OtherCode, complete, recorded, sweep, train
 from batchtime.train.workloads import build, own
 
 REGRESSION = "batchtime.train.samples.regression:regression"
@@ -287,6 +288,45 @@ def test_both_sample_workloads_can_be_trained() -> None:
         chosen = own_experiment(f"batchtime.train.samples.{name}:{name}", batch_sizes=[64])
         record = train(RunSpec(setting=replace(chosen.sweep.setting, max_updates=2), batch_size=64, seed=0))
         assert record.outcome.status == "censored"
+
+
+LOADED = """
+from torch.utils.data import DataLoader, TensorDataset
+
+def loaded(workers=0):
+    def loader(dataset, size, generator):
+        return DataLoader(
+            dataset, batch_size=size, shuffle=True, drop_last=True, generator=generator, num_workers=workers
+        )
+    rows = numbers(200)
+    return good(train=TensorDataset(rows.inputs, rows.targets), loader=loader)
+
+def beside():
+    return loaded(workers=1)
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_loader_with_worker_processes_is_said_not_to_be_the_same_again_and_one_without_is(
+    module: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.write_text(MODULE + LOADED)
+    for name, said in (("loaded", ""), ("beside", "the loader of mine:beside has worker processes, so its runs need")):
+        assert cli.main(["sweep", f"mine:{name}", *CHANGES, "--data", str(tmp_path), "--precision", "1", "--plan"]) == 0
+        assert capsys.readouterr().err.startswith(f"batchtime: {said}" if said else "")
+        spec = own_experiment(f"mine:{name}", batch_sizes=[8]).sweep.runs()[0]
+        made = train(spec)
+        assert made.outcome.status == "reached"
+        source = made.setting.workload.source
+        assert source is not None
+        assert source.replayable == (name == "loaded")
+        later = (*made.evaluations.updates[:-1], 10**6)
+        other = replace(made, evaluations=replace(made.evaluations, updates=later))
+        near = [replace(made, seed=seed) for seed in (1, 2, 3)]
+        assert compare(made, other, [made, *near]) == ("not the same" if name == "loaded" else "within the spread")
+    monkeypatch.setattr("batchtime.train.sweep.complete", lambda *_, **__: [made])
+    with pytest.warns(UserWarning, match="the loader of mine:beside has worker processes"):
+        sweep(own_experiment("mine:beside"), store=Store(tmp_path))
 
 
 def page_script(root: Path) -> str:

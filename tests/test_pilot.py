@@ -118,6 +118,16 @@ def test_the_recorded_replays_are_those_of_the_program(recorded: pd.DataFrame) -
         assert one.loss == pytest.approx(row["loss"], abs=2e-3)
 
 
+def test_an_easier_target_of_a_metric_that_rises_lies_straight_on_the_way_and_is_no_early_one(tmp_path: Path) -> None:
+    chosen = own_experiment("batchtime.train.samples.tabular:tabular")
+    runner = pilot._Runner(workload=chosen, store=Store(tmp_path), progress=lambda *_: None)  # noqa: SLF001
+    runner.start = 0.25
+    easier = runner._easier(0.5, 8)  # noqa: SLF001
+    assert (easier.value, easier.hold, easier.rises) == (pytest.approx(0.55), 1, True)  # from 0.25 to 0.85
+    with pytest.raises(ParameterError, match="early = True is not allowed; allowed: only where the metric falls"):
+        pilot.pilot(chosen, store=Store(tmp_path), early=True)
+
+
 # Trained
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from batchtime.book.pages.presets import preset, time_intervals
+from batchtime.book.pages.presets import curve, preset, time_intervals
 from batchtime.fit.measurements import Observation, UpdateTiming
 from batchtime.fit.training_time import TrainingTimeFit, fit_training_time
+from batchtime.laws.curve import CurveLaw
 from batchtime.laws.time import TrainingTime, UpdateTime
 from batchtime.laws.updates import InverseLaw
 
@@ -63,7 +64,22 @@ def test_what_json_cannot_say_is_null() -> None:
     assert given["intervals"]["optimum"] == [3.0, None]
 
 
-@pytest.mark.parametrize("machines", [40, pytest.param(200, marks=pytest.mark.full)])
+def test_a_curve_has_the_numbers_of_its_law_and_the_tasks_own_learning_rate() -> None:
+    law = CurveLaw(A=15.0, alpha=4000.0, pole=0.03, lift=1.5, largest_learning_rate=0.32, form="logarithm")
+    given = json.loads(curve(law, "mnist-lenet"))
+    assert given == {
+        "rate": 0.02,
+        "A": 15.0,
+        "alpha": 4000.0,
+        "pole": 0.03,
+        "lift": 1.5,
+        "largest": 0.32,
+        "form": "logarithm",
+    }
+    assert json.loads(curve(replace(law, pole=math.inf), "mnist-lenet"))["pole"] is None
+
+
+@pytest.mark.parametrize("machines", [12, pytest.param(80, marks=pytest.mark.full)])
 def test_the_intervals_of_the_machine_cover(machines: int) -> None:
     # Machines whose medians scatter by 2 % about a line: 95 % less three standard errors.
     inside = {"delta": 0, "gamma": 0}

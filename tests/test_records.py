@@ -13,7 +13,7 @@ from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.time import AllReduceTime, KneeLaw, TrainingTime, UpdateTime
 from batchtime.laws.updates import InverseLaw
 from batchtime.runs.records import Evaluations, Outcome
-from batchtime.runs.spec import EvaluationGrid, SweepSpec, Target
+from batchtime.runs.spec import EvaluationGrid, SweepSpec, Target, Workload
 
 from .builders import setting
 
@@ -53,7 +53,7 @@ def test_a_run_whose_metric_stops_being_finite_has_diverged() -> None:
 )
 def test_a_target_in_the_wrong_unit_is_refused_with_its_value(metric: str, value: float) -> None:
     with pytest.raises(ParameterError, match=f"target = {value}"):
-        Target(metric=metric, value=value)
+        Workload(name="test", dataset="test", model="test", target=Target(metric=metric, value=value))
 
 
 def test_the_grid_is_the_same_ratio_everywhere_and_ends_at_the_budget() -> None:

@@ -40,8 +40,8 @@ out_dir: str = "nowhere"  # folder of figures
 ```
 
 ```{code-cell} ipython3
-from batchtime.runs.spec import Target
-Target(metric="error", value=learning_rate)
+from batchtime.runs.spec import Optimizer
+Optimizer(momentum=learning_rate)
 (workload, batch_sizes, learning_rate, seeds, out_dir)
 ```
 
@@ -203,7 +203,7 @@ def test_what_the_package_refuses_in_a_notebook_is_its_message_alone_and_leaves_
     output.write_text("earlier")
     with pytest.raises(NotebookError) as refusal:
         rerun.execute(notebook, output, {"learning_rate": 5.0})
-    assert str(refusal.value).startswith("target = 5.0 is not allowed")
+    assert str(refusal.value).startswith("momentum = 5.0 is not allowed")
     assert output.read_text() == "earlier"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.ipynb"]
 

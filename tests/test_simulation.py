@@ -44,10 +44,15 @@ def test_spreads_fall_to_their_level_as_one_over_the_batch_size() -> None:
     assert squares[256] == pytest.approx(level, rel=0.08)
 
 
-@pytest.mark.parametrize("design", SPREADS[::4], ids=simulation.design_text)
-def test_intervals_hold_where_spreads_fall_and_seeds_go_together(design: StudyDesign) -> None:
-    # 50 tables: 92 % less 2.3 standard errors of 3.8 %. With one spread for all, 40 % censored, it is 37 %.
-    assert simulation.lowest_coverage([study(design, replications=50)]) >= 0.83
+@pytest.mark.parametrize(
+    ("design", "tables"),
+    [(SPREADS[0], 20), *(pytest.param(design, 50, marks=pytest.mark.full) for design in SPREADS[::4])],
+    ids=lambda part: part if isinstance(part, int) else simulation.design_text(part),
+)
+def test_intervals_hold_where_spreads_fall_and_seeds_go_together(design: StudyDesign, tables: int) -> None:
+    # 92 % less 2.3 standard errors: of 3.8 % with 50 tables. With one spread for all, 40 % censored, it is 37 %.
+    least = 0.92 - 2.3 * np.sqrt(0.92 * 0.08 / tables)
+    assert simulation.lowest_coverage([study(design, replications=tables)]) >= least
 
 
 @pytest.mark.parametrize("design", [*COVERAGE[:1], *BIAS[::3]], ids=simulation.design_text)

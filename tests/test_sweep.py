@@ -163,7 +163,8 @@ def wait_for_runs(data: Path, count: int) -> None:
         (signal.SIGINT, 1),
         pytest.param(signal.SIGINT, 2, marks=pytest.mark.full),
         pytest.param(signal.SIGTERM, 2, marks=pytest.mark.full),
-        (signal.SIGKILL, 1),
+        # Fast ones are in test_reliability.py, of runs that take no time.
+        pytest.param(signal.SIGKILL, 1, marks=pytest.mark.full),
         pytest.param(signal.SIGKILL, 2, marks=pytest.mark.full),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 import batchtime as bt
 from batchtime.errors import BatchtimeError
 from batchtime.logs.tables import FILES
+from batchtime.train.watch import Watched
 
 TARGET: dict[str, Any] = {"metric": "val_acc", "at_least": 0.9}
 
@@ -257,6 +258,17 @@ def test_a_folder_with_runs_to_another_target_is_refused(tmp_path: Path, ticks: 
 def test_what_a_loop_says_wrongly_is_refused_in_one_line(act: Any, said: str) -> None:
     with bt.watch(batch_size=64, out=None, **TARGET) as run, pytest.raises(bt.ParameterError, match=said):
         act(run)
+
+
+def test_a_trainer_that_begins_again_with_a_smaller_batch_leaves_one_run(tmp_path: Path) -> None:
+    watched = Watched(out=tmp_path, **TARGET)
+    for size in (64, 32):  # the first did not fit into memory
+        watched.begin(writes=True, done=0, batch_size=size, learning_rate=0.1, seed=0)
+        watched.count(5)
+    watched.evaluate({"val_acc": 0.95})
+    watched.end()
+    assert table(tmp_path)["batch_size"].to_list() == [32]
+    assert [path.name for path in (tmp_path / "logs").glob("*.jsonl")] == ["bs32-lr0.1-seed0.jsonl"]
 
 
 @pytest.mark.parametrize("name", ["lightning", "huggingface"])

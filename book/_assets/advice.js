@@ -381,15 +381,16 @@ const batchtimeAdvice = (() => {
     const hats = places.map((to) => {
       const found = sizes.map(() => 0);
       hat(range(count), x, to, found);
-      return found;
+      return range(count).filter((k) => found[k]).map((k) => [k, found[k]]); // two of them, or one
     });
+    const lifted = (list, c) => sum(hats[c], ([k, share]) => share * list[k]);
     return uniforms.map((u) => {
       const off = errors.map((error, k) => normal(u[k]) * error),
         f = place(levels, u[count]);
       if (f < POWERS.length) {
         const even = evens[place(along[f], u[count + 1])];
         const raised = sizes.map((M, k) => logs[k] - form(even, M, POWERS[f]) + off[k]);
-        return at.map((M, c) => form(even, M, POWERS[f]) + sum(raised, (y, k) => y * hats[c][k]));
+        return at.map((M, c) => form(even, M, POWERS[f]) + lifted(raised, c));
       }
       const line = logs.map((y, k) => y + off[k]),
         slope = (i, j) => Math.min(Math.max((line[j] - line[i]) / (x[j] - x[i]), 0), 2),
@@ -398,7 +399,7 @@ const batchtimeAdvice = (() => {
         v = u[count + 1];
       return places.map(
         (to, c) =>
-          sum(line, (y, k) => y * hats[c][k]) +
+          lifted(line, c) +
           v * first * Math.min(to - x[0], 0) +
           (last + v * (Math.max(last, 1) - last)) * Math.max(to - x[count - 1], 0),
       );

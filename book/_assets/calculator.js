@@ -59,7 +59,7 @@ window.batchtimeCalculator = (() => {
     ...Object.fromEntries(QUANTITIES.map(([id, , , , , , factor]) => [id, state[id] * (factor || 1)])),
   });
   const asRecorded = (names) => names.every((id) => state[id] === recorded(state.preset)[id]);
-  const asFitted = () => fitted !== null && LAW.every((id) => state[id] === rounded(fitted[id], 6));
+  const asFitted = () => fitted !== null && LAW.every((id) => state[id] === rounded(fitted[id]));
 
   // Words: numbers as people say them
   const rounded = (value, digits = 4) => Number(value.toPrecision(digits));
@@ -73,6 +73,8 @@ window.batchtimeCalculator = (() => {
         ? short.toLocaleString("en")
         : String(short);
   };
+  const tick = (T) =>
+    T >= 1e6 ? T.toExponential().replace("e+", "e") : T >= 1e4 ? `${T / 1e3}k` : T < 1e-3 ? T.toExponential() : show(T);
   const size = (M) => (M >= 10 ? show(Math.round(M), 15) : show(M, 2)); // a batch size: whole, from ten on
   const within = ([low, high]) => {
     const [least, most] = [Math.ceil(low - 1e-9), Math.floor(high + 1e-9)];
@@ -121,6 +123,11 @@ window.batchtimeCalculator = (() => {
     return `A batch of ${size(M)}: ${show(model.updates(here, M))} updates of ${show(1e3 * model.updateSeconds(here, M), 2)} ms make ${duration(T)}, ${
       more < 0.005 ? "the least" : `${show(100 * more, 2)} % above the least`
     }`;
+  }
+  function inShort(here) {
+    const [best, T] = [model.optimum(here), model.seconds(here, state.batch)],
+      more = show(100 * (T / model.least(here) - 1), 2);
+    return `Best: ${size(best)} examples, ${duration(model.least(here))}. At ${size(state.batch)}: ${T < Infinity ? `${duration(T)}, ${more} % more` : "never"}.`;
   }
   function ofRate() {
     const curve = curveOf();
@@ -195,7 +202,7 @@ window.batchtimeCalculator = (() => {
   function chart(svg, [first, last], [low, high], { x, title, height, left }, content) {
     const width = svg.clientWidth || 640,
       tall = height(width);
-    const [right, top, bottom] = [width - 12, title ? 58 : 40, tall - (x ? 44 : 24)];
+    const [right, top, bottom] = [width - 18, title ? 58 : 40, tall - (x ? 44 : 24)];
     const X = (M) => left + ((Math.log2(M) - first) / (last - first)) * (right - left);
     const Y = (T) => bottom - (Math.log10(T / low) / Math.log10(high / low)) * (bottom - top);
     const every = Math.ceil(((last - first) * (18 + 7 * show(2 ** last, 15).length)) / (right - left));
@@ -208,7 +215,7 @@ window.batchtimeCalculator = (() => {
     svg.innerHTML = [
       ...ticks.map(
         (T) =>
-          `<path class="grid" d="M${left} ${Y(T)}H${right}"/><text x="${left - 6}" y="${Y(T) + 4}" class="end">${show(T)}</text>`,
+          `<path class="grid" d="M${left} ${Y(T)}H${right}"/><text x="${left - 6}" y="${Y(T) + 4}" class="end">${tick(T)}</text>`,
       ),
       ...octaves.map(
         (M) =>
@@ -241,12 +248,12 @@ window.batchtimeCalculator = (() => {
     const last = Math.min(Math.max(Math.ceil(Math.log2(Math.max(...seen, 1)) + 0.5), first + 4), first + 30);
     return { first, last, from: 2 ** first, to: 2 ** last, start: Math.max(2 ** first, here.pole * 1.08), sizes, best };
   }
-  const PANEL = { height: (width) => Math.min(Math.max(0.85 * width, 128), 225), left: 48 };
+  const PANEL = { height: (width) => (width > 330 ? 0.5 * width : Math.max(0.8 * width, 128)), left: 48 };
   function drawPanel(id, title, { first, last, from, to, start, sizes }, value, kind, low, content) {
     const clip = (M) => Math.min(Math.max(M, start), to),
       high = Math.max(value(start), value(to), 1.5 * low);
     if (!(low > 0 && high < Infinity)) return $(id).replaceChildren();
-    chart($(id), [first, last], [low / 1.35, high * 1.05], { title, x: id === "curve" ? "batch size M" : "", ...PANEL }, (place) => {
+    chart($(id), [first, last], [low / (id === "curve" ? 2 : 1.35), high * 1.05], { title, x: id === "curve" ? "batch size M" : "", ...PANEL }, (place) => {
       const { X, Y, bottom } = place,
         M = state.batch;
       const yours =
@@ -477,7 +484,7 @@ window.batchtimeCalculator = (() => {
     const here = model.withLearners(s, state.learners);
     $("brief").textContent = errors.size
       ? "A number is not allowed"
-      : `Best ${size(model.optimum(here))} examples, ${duration(model.least(here))}. ${yours(s, here)}.`;
+      : inShort(here);
     drawCurve(s);
     clearTimeout(later);
     // Once the hand rests: what is announced, the projection, and the address.
@@ -590,7 +597,7 @@ window.batchtimeCalculator = (() => {
         const { delta, gamma } = model.fitSeconds(timings),
           long = $("table").value.length + $("timing").value.length > LONGEST_LINK;
         MACHINE.forEach((id) => errors.delete(id));
-        Object.assign(state, { delta: rounded(1e3 * delta, 6), gamma: rounded(1e3 * gamma, 6), p: 1, machine: "" });
+        Object.assign(state, { delta: rounded(1e3 * delta), gamma: rounded(1e3 * gamma), p: 1, machine: "" });
         state.timing = long ? "" : $("timing").value;
         fitTable($("table").value);
       }
@@ -628,7 +635,7 @@ window.batchtimeCalculator = (() => {
           .map((line) => `<p>${line}</p>`)
           .join("")}`;
       if (adopt) {
-        LAW.forEach((id) => errors.delete(id) || (state[id] = rounded(fitted[id], 6)));
+        LAW.forEach((id) => errors.delete(id) || (state[id] = rounded(fitted[id])));
         state.table = text.length > LONGEST_LINK ? "" : text;
         if (!state.table)
           $("refused").textContent =

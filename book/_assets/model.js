@@ -186,11 +186,18 @@ window.batchtimeModel = (() => {
     },
   };
 
+  let kept = {};
   function abovePole(s) {
-    // where training time is least, by golden sections in the logarithm of the distance from the pole
+    // where training time is least: in closed form for lines, else by golden sections in the logarithm of the distance
+    // from the pole, and kept until another law is asked for
+    if (s.p === 1 && !s.logarithm && s.n_inf * s.gamma > 0)
+      return s.pole + Math.sqrt((s.alpha * (s.delta + s.gamma * s.pole)) / (s.n_inf * s.gamma));
+    const key = [s.n_inf, s.alpha, s.pole, s.logarithm, s.delta, s.gamma, s.p].join();
+    if (key === kept.key) return kept.best;
     const at = (z) => model.seconds(s, s.pole + Math.exp(z)),
       z = batchtimeAdvice.highest((one) => -Math.log(at(one)), Math.log(s.pole) - 12, Math.log(s.pole) + 34);
-    return s.pole + Math.exp(z);
+    kept = { key, best: s.pole + Math.exp(z) };
+    return kept.best;
   }
   const LEAST_SPREAD = 1e-7;
   const w = (z) => 1 / (1 + Math.exp(-z));

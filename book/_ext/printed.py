@@ -14,7 +14,8 @@ from bs4 import BeautifulSoup, Tag
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 _FOOTER = '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
-_DROPPED = "script, .headerlink, .prev-next-footer, .origin, details.provenance, details.hide, details.all-code, button, iframe"
+_CLOSED = "details.provenance, details.hide, details.all-code"
+_DROPPED = f"script, .headerlink, .prev-next-footer, .origin, {_CLOSED}, button, iframe"
 _STYLE = """
 .printed-page { break-before: page; }
 .printed-page pre { white-space: pre-wrap; overflow-wrap: anywhere; }

@@ -15,10 +15,13 @@ class StepsToTarget(Watched, TrainerCallback):  # type: ignore[misc]  # no depen
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, *_: object, **__: object) -> None:
         """Start the clock, after the updates of a checkpoint where the run goes on from one."""
+        size = (
+            state.train_batch_size or args.train_batch_size
+        )  # smaller than asked for where the Trainer looked for one
         self.begin(
             writes=state.is_world_process_zero,
             done=state.global_step,
-            batch_size=args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
+            batch_size=size * args.gradient_accumulation_steps * args.world_size,
             learning_rate=args.learning_rate,
             seed=args.seed,
         )

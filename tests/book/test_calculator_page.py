@@ -47,6 +47,12 @@ def test_a_preset_is_written_with_its_title_and_cannot_end_its_element(extension
     assert json.loads(data) == [{"title": "MNIST", "name": "mnist-lenet", "note": "</script>"}]
 
 
+def test_a_curve_over_learning_rates_goes_with_its_preset(extension: ModuleType, tmp_path: Path) -> None:
+    found = directive(extension, tmp_path, "").preset("MNIST = law:preset:s + law:preset:s")  # type: ignore[attr-defined]
+    assert found["curve"] == json.loads(GLUED)
+    assert found["title"] == "MNIST"
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

@@ -168,22 +168,15 @@ def number(cell: str) -> float | str:
         return cell
 
 
-@pytest.mark.parametrize(("cheap", "at_random"), [(1, 0), pytest.param(2, 2, marks=pytest.mark.full)])
+@pytest.mark.full  # test_rerun.py does so with the figure of a small notebook
 def test_the_command_at_a_figure_makes_it_again(
-    root: Path,
-    site: Path,
-    published: dict[str, Facts],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    cheap: int,
-    at_random: int,
+    root: Path, site: Path, published: dict[str, Facts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cheap figures, and some at random; BATCHTIME_SAMPLE repeats a choice."""
     monkeypatch.chdir(root)
     seed = int(os.environ.get("BATCHTIME_SAMPLE") or np.random.default_rng().integers(10**6))
-    drawn = np.random.default_rng(seed).choice(sorted(published), at_random, replace=False)
-    chosen = {*CHEAP[:cheap], *map(str, drawn)}
+    drawn = np.random.default_rng(seed).choice(sorted(published), 2, replace=False)
+    chosen = {*CHEAP, *map(str, drawn)}
     sys.stdout.write(f"BATCHTIME_SAMPLE={seed}: {', '.join(sorted(chosen))}\n")
     commands = {}
     for _, control, image in controls(site):

@@ -32,8 +32,8 @@ def test_the_readme_gives_the_numbers_of_the_book(root: Path, site: Path) -> Non
     expected = [
         f"the optimum is {time['optimum']:.1f} examples (95 % interval {time['optimum.interval']})",
         f"from {time['low_whole']} to {time['high_whole']} costs at most 5 % more",
-        f"stand {100 * time['near_error']:+.1f} % off runs by the clock near the optimum",
-        f"and {100 * time['worst']:.0f} % off at the worst batch size",
+        f"near the optimum the prediction missed by {100 * time['near_error']:+.1f} %",
+        f"at the worst batch size by {100 * time['worst']:.0f} %",
         "The law is within {:.1f} % of the means on Europarl, {:.1f} % on CIFAR-10, {:.1f} % on MNIST and "
         "{:.1f} % on CIFAR-100".format(*(100 * float(one) for one in within)),
         "{n_published} series that others published lie with {n_ours} of ours on one curve, from three batch sizes the "

@@ -17,7 +17,7 @@ CONTENTS = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8
 (STORY,) = [part for part in CONTENTS["parts"] if part["caption"] == "The story"]
 PAGES = [str(chapter["file"]) for chapter in STORY["chapters"]]
 MOST_NUMBERS = 5
-NUMBER = re.compile(r"(?<![\w.,])[-+]?\d[\d,]*(?:\.\d+)?")
+NUMBER = re.compile(r"(?<![\w.,-])[-+]?\d[\d,]*(?:\.\d+)?")
 LEVELS = re.compile(r"95\s%(?: intervals?)?")  # of every interval: what is said of a number, and none itself
 
 

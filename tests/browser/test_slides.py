@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
+
+from tests.accessible import violations
 
 ROOT = Path(__file__).resolve().parents[2]
 SLIDES = ROOT / "_build" / "html" / "slides" / "index.html"
@@ -74,9 +75,7 @@ def test_slides_are_accessible(browser: Browser, server: str, every: int) -> Non
     page.evaluate("window.MathJax.startup.promise")
     for number in range(0, COUNT, every):
         page.evaluate(f"Reveal.slide({number})")
-        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
-        found = Axe().run(page, options={"runOnly": tags}).response["violations"]
-        assert [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]] == [], number
+        assert violations(page) == [], number
 
 
 def test_figures_are_the_books_own_and_have_words(site: Path) -> None:

@@ -1,8 +1,11 @@
 """Scripts with Lightning and Hugging Face that watch themselves, really run, alone and in two processes."""
 
+import contextlib
 import re
+import resource
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -85,11 +88,32 @@ def blocks(root: Path, language: str, *, holds: str) -> str:
     return str(found)
 
 
+MINUTES = {"One": 1, "Ten": 10, "Fifteen": 15}
+
+
+@contextlib.contextmanager
+def in_the_minutes_of_the_page(root: Path, *, holds: str) -> Iterator[None]:
+    """Measure the CPU time of what is run inside, against the heading above the block that holds some words."""
+    before_it = (root / "book" / "monday.md").read_text(encoding="utf-8").partition(holds)[0]
+    said = MINUTES[re.findall(r"^## (\w+) minutes?:", before_it, re.MULTILINE)[-1]]
+
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = spent()
+    yield
+    seconds = spent() - before
+    print(f"{holds}: {seconds:.0f} CPU seconds of {60 * said}")  # noqa: T201 - shown by pytest -rP
+    assert seconds < 60 * said
+
+
 def test_the_page_goes_from_a_lightning_script_to_a_batch_size(
     root: Path, tmp_path: Path, with_libraries: dict[str, str]
 ) -> None:
     shutil.copy(EXAMPLES / "lightning_digits.py", tmp_path / "train.py")
-    printed = run(blocks(root, "sh", holds="train.py"), tmp_path, with_libraries)
+    with in_the_minutes_of_the_page(root, holds="train.py --batch-size $size"):
+        printed = run(blocks(root, "sh", holds="train.py"), tmp_path, with_libraries)
     assert "1 learner: batch size " in printed
     assert len(pd.read_csv(tmp_path / "measured" / "runs.csv")) == 6
     program = (
@@ -124,16 +148,19 @@ def test_the_page_adds_a_callback_to_a_trainer(root: Path, tmp_path: Path, with_
     assert not pd.read_csv(tmp_path / "measured" / "runs.csv")["censored"].any()
 
 
-@pytest.mark.parametrize(
-    ("script", "said"), [("char_gpt.py", "1 learner: batch size "), ("trainer_digits.py", "n_inf")]
-)
+ANSWERS = {"char_gpt.py": (2, r"1 learner: batch size \d+ at learning rate "), "trainer_digits.py": (1, "n_inf")}
+"""Of each script how many learning rates are swept, and what is said in the end."""
+
+
+@pytest.mark.parametrize("script", ANSWERS)
 def test_the_page_goes_from_a_command_to_a_law_or_a_batch_size(
-    script: str, said: str, root: Path, tmp_path: Path, with_libraries: dict[str, str]
+    script: str, root: Path, tmp_path: Path, with_libraries: dict[str, str]
 ) -> None:
     shutil.copy(EXAMPLES / script, tmp_path)
     (tmp_path / "data").mkdir()
-    printed = run(
-        blocks(root, "sh", holds=script), tmp_path, with_libraries | {"BATCHTIME_DATA": str(tmp_path / "data")}
-    )
-    assert "6 runs recorded (6 reached, 0 censored, 0 diverged)" in printed
-    assert said in printed
+    variables = with_libraries | {"BATCHTIME_DATA": str(tmp_path / "data")}
+    with in_the_minutes_of_the_page(root, holds=f"python {script}"):
+        printed = run(blocks(root, "sh", holds=script), tmp_path, variables)
+    rates, said = ANSWERS[script]
+    assert printed.count(": 6 runs recorded (6 reached, 0 censored, 0 diverged)") == rates
+    assert re.search(said, printed)

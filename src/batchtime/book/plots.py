@@ -33,6 +33,7 @@ MEASURED, FITTED, PREDICTED, SECOND, LEFT_OUT = COLOURS
 MARKS = "osDPvXp"
 LINES = ("-", "--", "-.", ":")
 CURVE_POINTS = 200
+MOST_POINTS = 1000  # that a figure keeps as shapes: more of them are pixels, and its file a tenth
 PLAIN = FuncFormatter(lambda value, _: f"{value:,.10g}")
 WIDTH, HEIGHT = 5.2, 3.4  # inches, of a figure with one panel
 M_LABEL = "batch size $M$ (examples)"
@@ -63,7 +64,7 @@ def use_style() -> None:
     ground = {"grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
     lines = {"axes.linewidth": 0.8, "grid.linewidth": 0.8, "axes.edgecolor": "black", "lines.linewidth": 1.5}
     lines |= {"text.color": "black", "axes.labelcolor": "black", "xtick.color": "black", "ytick.color": "black"}
-    shape = {"figure.constrained_layout.use": True, "figure.figsize": (WIDTH, HEIGHT)}
+    shape = {"figure.constrained_layout.use": True, "figure.figsize": (WIDTH, HEIGHT), "savefig.dpi": 200}
     sns.set_theme(style="whitegrid", palette=list(COLOURS), font="DejaVu Sans", rc=sizes | ground | lines | shape)
 
 
@@ -166,6 +167,7 @@ def strip(axes: Axes, frame: pd.DataFrame, x: str, y: str, *, by: str, looks: Lo
         alpha=0.75,
         linewidth=0,
         ax=axes,
+        rasterized=len(shown) > MOST_POINTS,
     )
 
 

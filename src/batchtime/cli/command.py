@@ -12,8 +12,8 @@ if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
     from batchtime.runs.experiment import Experiment
 
 
-def of_command(options: argparse.Namespace) -> "Experiment":
-    """Return the sweep of a command.
+def of_command(options: argparse.Namespace, rate: str | None) -> "Experiment":
+    """Return the sweep of a command at a learning rate.
 
     Raises:
         ParameterError: If an option is missing, or not allowed.
@@ -29,12 +29,12 @@ def of_command(options: argparse.Namespace) -> "Experiment":
     (goal, *others) = goals_of(options.at_most, options.at_least, options.hold)
     check(not others, name="--at-most or --at-least", value=len(others) + 1, allowed="one target")
     allowed = "one number more than 0: what goes in for {learning_rate}, or what the command trains with"
-    rate = _number(options.learning_rate, name="--learning-rate", allowed=allowed)
+    number = _number(rate, name="--learning-rate", allowed=allowed)
     check(options.batch_sizes is not None, name="--batch-sizes", value=None, allowed='a list, for instance "[8, 64]"')
     base = command_experiment(
         options.command,
         target=Target(metric=options.metric, value=goal.value, hold=goal.hold, rises=not goal.at_most),
-        learning_rate=rate,
+        learning_rate=number,
         batch_sizes=(1,),  # changed below
         line=options.line,
         examples=options.examples,
@@ -49,13 +49,14 @@ def of_command(options: argparse.Namespace) -> "Experiment":
 
 def timings_of_command(options: argparse.Namespace) -> "list[UpdateTiming]":
     """Return the durations of updates that the recorded runs of a command tell."""
-    from batchtime.cli.common import store_of
+    from batchtime.cli.common import store_of, sweeps
     from batchtime.plan.pilot import TIMES
     from batchtime.runs.records import timings_of_runs
     from batchtime.train.sweep import recorded
 
-    chosen = of_command(options)
-    timings = timings_of_runs(recorded(chosen.sweep, name=chosen.name, store=store_of(options)))
+    store = store_of(options)
+    several = [recorded(one.sweep, name=one.name, store=store) for one in sweeps(options, None)]
+    timings = timings_of_runs([record for records in several for record in records])
     check(len(timings) > 0, name="seconds", value=None, allowed=TIMES)
     return timings
 

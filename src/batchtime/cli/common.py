@@ -1,7 +1,9 @@
 """What the verbs share: options, refusals, the store, and progress."""
 
 import argparse
+import hashlib
 import math
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from batchtime.errors import BatchtimeError
 
 if TYPE_CHECKING:  # `batchtime --help` answers without waiting for any of these
-    from batchtime.fit.measurements import Observation, UpdateTiming
+    from batchtime.fit.advice import Runs
+    from batchtime.fit.measurements import UpdateTiming
     from batchtime.runs.experiment import Experiment
     from batchtime.runs.records import Progress, RunRecord
-    from batchtime.runs.store import Store
+    from batchtime.runs.store import Flag, Store
 
 Verb = argparse.ArgumentParser
 Result = tuple[dict[str, object] | list[dict[str, object]], str]
@@ -147,50 +150,136 @@ def named(name: str, max_updates: int | None = None) -> "Experiment":
 
     sys.path.insert(0, "")  # as `python -m` would: one's own module lies where one is
     own = own_experiment(name, max_updates=max_updates)
-    if own.workload.source is not None and not own.workload.source.replayable:
-        complain(f"the loader of {name} has worker processes, so its runs need not come out the same again")
+    if own.caution is not None:
+        complain(own.caution)
     return own
 
 
+def sweeps(options: argparse.Namespace, name: str | None) -> "list[Experiment]":
+    """Return the sweeps that the options of `add_changes` mean: one, or one for each of `--learning-rates`."""
+    from batchtime.errors import check
+
+    _remember(options, name)
+    listed = getattr(options, "learning_rates", None)
+    if listed is None:
+        return [_changed(options, name, options.learning_rate)]
+    given = options.learning_rate
+    check(given is None, name="--learning-rate", value=given, allowed="nothing beside --learning-rates")
+    rates = _rates(listed)
+    first = _changed(options, name, str(rates[0]))
+    constant = first.sweep.setting.learning_rate.half_batch_size == 0
+    allowed = "nothing where the learning rate depends on the batch size"
+    check(constant, name="--learning-rates", value=listed, allowed=allowed)
+    words = None if first.workload.command is None else first.workload.command.words
+    takes = words is None or len(rates) == 1 or any("{learning_rate" in word for word in words)
+    check(takes, name="--learning-rates", value=listed, allowed="one, as the command has no {learning_rate}")
+    return [first.changed(learning_rate=rate) for rate in rates]
+
+
 def changed(options: argparse.Namespace, name: str | None) -> "Experiment":
-    """Return a sweep, or that of a command, with what the options of `add_changes` say."""
+    """Return the sweep that the options mean, where it is to be of one learning rate."""
+    from batchtime.errors import check
+
+    first, *others = sweeps(options, name)
+    allowed = "one of them here: --learning-rate RATE"
+    check(not others, name="--learning-rates", value=getattr(options, "learning_rates", None), allowed=allowed)
+    return first
+
+
+def _changed(options: argparse.Namespace, name: str | None, rate: str | None) -> "Experiment":
     from batchtime.errors import check
 
     if getattr(options, "command", None) is not None:
         from batchtime.cli.command import of_command
 
-        return of_command(options)
+        return of_command(options, rate)
     check(name is not None, name="NAME", value=name, allowed="a name, or --command")
     name = str(name)
     if ":" not in name:
         check(options.budget is None, name="budget", value=options.budget, allowed="nothing beside a named sweep")
-    else:
-        _remember(options, name)
     return named(name, max_updates=options.budget).changed(
-        learning_rate=options.learning_rate,
+        learning_rate=rate,
         target=options.target,
         batch_sizes=options.batch_sizes,
         seeds=options.seeds,
     )
 
 
-def _remember(options: argparse.Namespace, name: str) -> None:
+def _rates(listed: str) -> list[float]:
+    """Return the learning rates of a list that is given as text."""
+    import msgspec
+
+    from batchtime.errors import check
+
+    try:
+        rates = msgspec.json.decode(listed, type=list[float])
+    except msgspec.MsgspecError:
+        rates = []
+    valid = len(rates) > 0 and len(set(rates)) == len(rates) and all(0 < rate < math.inf for rate in rates)
+    allowed = "a list of distinct numbers more than 0, for instance [0.1, 0.2]"
+    check(valid, name="--learning-rates", value=listed, allowed=allowed)
+    return rates
+
+
+def labels(chosen: "Sequence[Experiment]") -> list[str]:
+    """Return what each sweep is called where several stand together: its name, and its learning rate if need be."""
+    names = [one.name for one in chosen]
+    return [
+        name if names.count(name) == 1 else f"{name} at learning rate {one.sweep.setting.learning_rate.maximum:g}"
+        for name, one in zip(names, chosen, strict=True)
+    ]
+
+
+def _remember(options: argparse.Namespace, name: str | None) -> None:
     """Keep the flags of a sweep of one's own; other verbs take them where they are given none of their own."""
-    store = store_of(options)
-    flags = {flag: getattr(options, flag, None) for flag in FLAGS}
-    if getattr(options, "remembers", False):
-        store.remember(name, {flag: value for flag, value in flags.items() if value is not None})
+    command = getattr(options, "command", None)
+    if command is None and (name is None or ":" not in name):
         return
-    kept = {flag: value for flag, value in store.remembered(name).items() if flag in FLAGS and flags[flag] is None}
+    store = store_of(options)
+    key, called, unset = str(name), name, dict.fromkeys(FLAGS)
+    if command is not None:
+        key, called = f"command-{hashlib.sha256(command.encode()).hexdigest()[:16]}", "this command"
+        unset |= OF_COMMANDS
+    given = {flag: value for flag in unset if (value := getattr(options, flag, None)) not in (None, unset[flag])}
+    if getattr(options, "remembers", False):
+        store.remember(key, given)
+        return
+    instead = {other for one in INSTEAD for other in one if not given.keys().isdisjoint(one)}
+    kept = {
+        flag: value
+        for flag, value in store.remembered(key).items()
+        if flag in unset and flag not in given and flag not in instead
+    }
     for flag, value in kept.items():
         setattr(options, flag, value)
     if kept:
-        said = " ".join(f"--{flag.replace('_', '-')} {value}" for flag, value in kept.items())
-        complain(f"{name} as it was swept last: {said}")
+        said = " ".join(_flag_text(flag, value) for flag, value in kept.items())
+        complain(f"{called} as it was swept last: {said}")
 
 
-FLAGS = ("learning_rate", "target", "batch_sizes", "seeds", "budget")
-"""What `add_changes` adds."""
+FLAGS = ("learning_rate", "learning_rates", "target", "batch_sizes", "seeds", "budget")
+"""What `add_changes` adds, and a sweep of one's own remembers."""
+OF_COMMANDS: dict[str, object] = {
+    "metric": None,
+    "at_most": None,
+    "at_least": None,
+    "hold": 1,
+    "line": [],
+    "examples": None,
+    "time_out": None,
+}
+"""What is remembered of a command besides, with what it is where nobody gives it."""
+INSTEAD = ({"learning_rate", "learning_rates"}, {"at_most", "at_least"})
+"""Flags of which one goes in place of the other."""
+
+
+def _flag_text(flag: str, value: "Flag") -> str:
+    """Return a flag as it is typed."""
+    typed = f"--{flag.replace('_', '-')}"
+    if flag == "line" and isinstance(value, list):
+        return " ".join(f"{typed} {shlex.quote(str(one))}" for one in value)
+    values = value if isinstance(value, list) else [value]
+    return f"{typed} {' '.join(shlex.quote(str(one)) for one in values)}"
 
 
 def diverged_note(records: "Sequence[RunRecord]") -> str | None:
@@ -209,6 +298,9 @@ def diverged_note(records: "Sequence[RunRecord]") -> str | None:
 def add_changes(parser: argparse.ArgumentParser) -> None:
     """Add the options that change a named sweep."""
     parser.add_argument("--learning-rate", metavar="RATE", help="step size instead of the named sweep's")
+    parser.add_argument(
+        "--learning-rates", metavar="LIST", help='several step sizes, a sweep each, for instance "[0.1, 0.2, 0.4]"'
+    )
     parser.add_argument("--target", metavar="VALUE", help="target instead of the named sweep's, in the metric's unit")
     parser.add_argument("--batch-sizes", metavar="LIST", help='for instance "[8, 32, 128]"')
     parser.add_argument("--seeds", metavar="N|LIST", help="how many seeds, from 0; or a list of them")
@@ -255,8 +347,11 @@ def lines(what: str, *, every: float = 60.0, clock: Callable[[], float] = time.m
     return progress
 
 
-def of_sweep(options: argparse.Namespace, name: str | None) -> tuple[str, "Sequence[Observation]", tuple[str, ...]]:
-    """Return what is to be fitted of a named sweep, its name, and what is missing of it; or of a published series."""
+def of_sweep(options: argparse.Namespace, name: str | None) -> tuple[str, "Runs", tuple[str, ...]]:
+    """Return what is to be fitted of a named sweep, its name, and what is missing of it; or of a published series.
+
+    Runs at several learning rates come by learning rate.
+    """
     from batchtime.errors import FitError
     from batchtime.fit.measurements import observations_of
     from batchtime.runs import published
@@ -264,14 +359,20 @@ def of_sweep(options: argparse.Namespace, name: str | None) -> tuple[str, "Seque
 
     if name is not None and name.startswith(published.PREFIX):
         return name, observations_of(published.runs(name.removeprefix(published.PREFIX))), ()
-    chosen = changed(options, name)
-    records = recorded(chosen.sweep, name=chosen.name, store=store_of(options))
-    total = len(chosen.sweep.runs())
-    if not records:
-        raise FitError(f"no run of {chosen.name} with these parameters is recorded; do `batchtime sweep` first")
-    missing = f"{len(records)} of {total} runs of this sweep are recorded; `batchtime sweep` trains the others."
-    said = (missing if len(records) < total else None, diverged_note(records))
-    return chosen.name, chosen.fit_observations(records), tuple(one for one in said if one is not None)
+    chosen = sweeps(options, name)
+    found = [recorded(one.sweep, name=one.name, store=store_of(options)) for one in chosen]
+    have, total = sum(map(len, found)), sum(len(one.sweep.runs()) for one in chosen)
+    if not have:
+        raise FitError(f"no run of {chosen[0].name} with these parameters is recorded; do `batchtime sweep` first")
+    missing = f"{have} of {total} runs of this sweep are recorded; `batchtime sweep` trains the others."
+    said = (missing if have < total else None, *map(diverged_note, found))
+    seen = {
+        one.sweep.setting.learning_rate.maximum: one.fit_observations(records)
+        for one, records in zip(chosen, found, strict=True)
+        if records
+    }
+    runs: Runs = seen if len(chosen) > 1 else next(iter(seen.values()))
+    return chosen[0].name, runs, tuple(one for one in said if one is not None)
 
 
 def without_infinities(value: object) -> Any:

@@ -18,6 +18,7 @@ from batchtime.cli.common import (
     count,
     of_sweep,
     store_of,
+    sweeps,
     without_infinities,
 )
 from batchtime.errors import FitError, check
@@ -159,7 +160,7 @@ def _own(options: argparse.Namespace, paths: list[str], *, timed: bool) -> logs.
     if measured is None:
         check(timed or len(paths) == 1, name="NAME", value=paths, allowed="one named sweep")
         return None
-    for name in ("learning_rate", "target", "batch_sizes", "seeds", "data"):
+    for name in ("learning_rate", "learning_rates", "target", "batch_sizes", "seeds", "data"):
         value = getattr(options, name, None)
         allowed = "nothing beside a table, only beside a named sweep"
         check(value is None or options.verb is _predict, name=name, value=value, allowed=allowed)
@@ -261,7 +262,7 @@ def _measurements(
     if options.timing:
         table = sheets.read_timings(options.timing, decimal=options.decimal)
         return name, runs, as_counted(options, timings_of(table)), said
-    chosen = changed(options, options.source)
+    chosen = sweeps(options, options.source)[0]
     own = getattr(options, "own_timings", False) or ":" in options.source
     timing = store_of(options).timing(chosen.sweep.setting, own=own)
     return name, runs, as_counted(options, chosen.relevant(timing.timings)), said
@@ -352,7 +353,7 @@ def _recommendations(
     if options.command is not None:
         least = None
     elif not logs.is_own(options.source) and not options.source.startswith(PREFIX):
-        chosen = changed(options, options.source)
+        chosen = sweeps(options, options.source)[0]
         least = min(chosen.fitted) if chosen.left_out else None
     else:
         check(not options.own_timings, name="--own-timings", value=True, allowed="only beside a named sweep")

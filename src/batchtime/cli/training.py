@@ -13,14 +13,15 @@ from batchtime.cli.common import (
     Verb,
     add_changes,
     bar,
-    changed,
     complain,
     count,
     count_or_none,
     diverged_note,
     finite,
     fraction,
+    labels,
     store_of,
+    sweeps,
 )
 from batchtime.errors import BatchtimeError, VerificationError
 
@@ -111,7 +112,8 @@ def _sweep(options: argparse.Namespace) -> Result:
     if (options.device == "cuda" or options.command is not None) and options.workers is None:
         options.workers = 1  # here: it may take all processors; on a cluster a worker takes as many as it offers slots
     store = store_of(options)
-    chosen = [changed(options, name) for name in (_published(store) if options.all else [options.name])]
+    names = _published(store) if options.all else [options.name]
+    chosen = [one for name in names for one in sweeps(options, name)]
     if options.all:  # what is sealed until it is predicted is asked for by name
         chosen = [one for one in chosen if set(one.fitted + one.left_out) or not one.sealed_until_predicted]
     chosen = [one.part(sealed=options.sealed) for one in chosen]
@@ -123,11 +125,11 @@ def _sweep(options: argparse.Namespace) -> Result:
         else cluster(options.scheduler, device=options.device) as executor
     ):
         results = [_sweep_one(options, one, store, executor) for one in chosen]
-    if not options.all:
+    if len(results) == 1 and not options.all:
         return results[0]
-    return {one.name: found for one, (found, _) in zip(chosen, results, strict=True)}, "\n".join(
-        text for _, text in results
-    )
+    named = [(label, one, *found) for label, one, found in zip(labels(chosen), chosen, results, strict=True)]
+    text = "\n".join(f"{label}{text.removeprefix(one.name)}" for label, one, _, text in named)
+    return {label: found for label, _, found, _ in named}, text
 
 
 def _published(store: "Store") -> list[str]:
@@ -143,19 +145,19 @@ def _plan(chosen: "Sequence[Experiment]", store: "Store") -> Result:
 
     found: dict[str, object] = {}
     lines, hours, missing_hours = [], 0.0, 0.0
-    for one in chosen:
+    for label, one in zip(labels(chosen), chosen, strict=True):
         try:
             cost = estimate(one, recorded(one.sweep, name=one.name, store=store))
             check(not cost.unknown, name="time_out", value=None, allowed="seconds, for no run of this is recorded yet")
         except BatchtimeError as error:
-            found[one.name] = {"error": str(error)}
-            lines.append(f"{one.name}: not measured ({error})")
+            found[label] = {"error": str(error)}
+            lines.append(f"{label}: not measured ({error})")
             continue
-        found[one.name] = {field: getattr(cost, field) for field in cost.__slots__}
+        found[label] = {field: getattr(cost, field) for field in cost.__slots__}
         hours += cost.cpu_seconds / 3600
         missing_hours += cost.missing_cpu_seconds / 3600
         lines.append(
-            f"{one.name}: {cost.qualifier}{cost.cpu_seconds / 3600:.2f} hours of CPU for {cost.n_runs} runs, "
+            f"{label}: {cost.qualifier}{cost.cpu_seconds / 3600:.2f} hours of CPU for {cost.n_runs} runs, "
             f"{cost.missing_cpu_seconds / 3600:.2f} of them for the {cost.n_missing} that are not recorded"
         )
     total = f"together {hours:.2f} hours of CPU, {hours / 2:.2f} on 2 cores; {missing_hours:.2f} for what is missing"
@@ -207,21 +209,21 @@ def _plan_precisely(chosen: "Sequence[Experiment]", store: "Store", precision: f
 
     found: dict[str, object] = {}
     lines = []
-    for one in chosen:
+    for label, one in zip(labels(chosen), chosen, strict=True):
         have = [r for r in recorded(one.sweep, name=one.name, store=store) if r.batch_size in one.fitted]
         cost = estimate_pilot(one, have)
         if cost is None:
             ahead = outlook(one, have, precision=precision)
             text = ahead.text(len(have))
-            found[one.name] = {"n_runs": len(ahead.runs), "cpu_seconds": ahead.cpu_seconds, "enough": ahead.enough}
+            found[label] = {"n_runs": len(ahead.runs), "cpu_seconds": ahead.cpu_seconds, "enough": ahead.enough}
         else:
             text = f"{_first_runs(cost)}; then ask again"
-            found[one.name] = {
+            found[label] = {
                 "n_runs": cost.n_missing,
                 "cpu_seconds": finite(cost.missing_cpu_seconds),
                 "at_most": cost.at_most,
             }
-        lines.append(f"{one.name}: {text}")
+        lines.append(f"{label}: {text}")
     return found, "\n".join(lines)
 
 

@@ -34,6 +34,7 @@ class Pilot:
         price: Seconds that it was expected to cost, before it began; None where the metric starts at the target.
         cost: What its runs cost, the scout that prices it included.
         records: Its runs.
+        observations: What its runs tell of the target; the scout's is another one.
         timing: Its updates.
         recommendations: One for each number of learners.
     """
@@ -41,6 +42,7 @@ class Pilot:
     price: float | None
     cost: Cost
     records: list[RunRecord]
+    observations: list[Observation]
     timing: TimingRecord
     recommendations: list[Recommendation]
 
@@ -110,6 +112,9 @@ def pilot(
             tell_price=tell_price,
             progress=progress,
         )
+    goal = workload.workload.target
+    plain = not goal.rises and goal.value > 0
+    check(not early or plain, name="early", value=early, allowed="only where the metric falls, to more than 0")
     from batchtime.train.timing import time_updates
 
     timing = time_updates(workload.sweep.setting, batch_sizes=timed_batch_sizes(workload), seconds=seconds)
@@ -139,6 +144,7 @@ def pilot(
         price=price,
         cost=total_cost(runner.records),
         records=runner.records,
+        observations=observations,
         timing=timing,
         recommendations=[_refused(replace(one, warnings=(*warnings, *one.warnings)), reason) for one in found],
     )
@@ -163,14 +169,16 @@ def _of_command(
     records = complete(workload.sweep, name=workload.name, store=store, workers=workers, progress=progress)
     timings = timings_of_runs(records)
     check(len(timings) > 0, name="seconds", value=None, allowed=TIMES)
+    observations = workload.fit_observations(records)
     return Pilot(
         price=price,
         cost=total_cost(records),
         records=records,
+        observations=observations,
         timing=TimingRecord(workload=workload.name, timings=tuple(timings), provenance=records[-1].provenance),
         recommendations=[
             from_measurements.recommend(
-                workload.fit_observations(records),
+                observations,
                 workload.relevant(timings),
                 learners=count,
                 max_batch_size=max_batch_size,
@@ -240,10 +248,12 @@ class _Runner:
         return late, pilot_runs.moved(late, earlier)
 
     def _easier(self, share: float, size: int) -> Target:
-        """Return the target that leaves a share of the way from the metric of a new model."""
+        """Return the target that leaves a share of the way from the metric of a new model, in logarithms if it can."""
         goal = self.workload.workload.target
         if self.start is None:
             self.start = _metric_at_start(self._spec(size, goal, math.inf))
+        if goal.rises or goal.value <= 0:  # it has no logarithm to go a share of the way in
+            return replace(goal, value=goal.value + share * (self.start - goal.value), hold=1)
         return replace(goal, value=pilot_runs.easier(goal.value, self.start, share), hold=1)
 
     def _spec(self, size: int, goal: Target, most: float) -> RunSpec:

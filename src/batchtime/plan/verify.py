@@ -117,7 +117,7 @@ def compare(recorded: RunRecord, again: RunRecord, records: Sequence[RunRecord])
     """Judge a recorded run by the same run trained again, and by the others at its batch size among `records`."""
     if recorded.evaluations == again.evaluations:
         return "the same"
-    if _machine_class(recorded) == _machine_class(again):
+    if _machine_class(recorded) == _machine_class(again) and _is_promised(recorded):
         return "not the same"
     where = (recorded.setting, recorded.batch_size)
     others = [r for r in records if (r.setting, r.batch_size) == where and r.seed != recorded.seed]
@@ -129,6 +129,12 @@ def compare(recorded: RunRecord, again: RunRecord, records: Sequence[RunRecord])
     two = {recorded.outcome.status, again.outcome.status}
     seen = len(two) == 1 or two <= {run.outcome.status for run in others}
     return "within the spread" if near and seen else "not the same"
+
+
+def _is_promised(record: RunRecord) -> bool:
+    """Return whether a run is to come out the same again: not one of a command, or of a loader with workers."""
+    workload = record.setting.workload
+    return workload.command is None and (workload.source is None or workload.source.replayable)
 
 
 def _machine_class(record: RunRecord) -> tuple[object, ...]:

@@ -62,6 +62,14 @@ class Experiment:
             return f"{rate.maximum:g}, the same at every batch size"
         return f"{rate.maximum:g} / (1 + {rate.half_batch_size:g} / M)"
 
+    @property
+    def caution(self) -> str | None:
+        """What is to be known before it is trained: whether its runs need not come out the same again."""
+        source = self.workload.source
+        if source is None or source.replayable:
+            return None
+        return f"the loader of {self.name} has worker processes, so its runs need not come out the same again"
+
     def check_fittable(self) -> None:
         """Refuse, before anything is trained, a grid to which no law can be fitted.
 
@@ -137,7 +145,7 @@ class Experiment:
         if target is not None:
             unit = {"error": "a fraction of examples, more than 0 and less than 1", "loss": "nats, more than 0"}
             allowed = f"this workload's target is a validation {setting.workload.target.metric}: "
-            allowed += unit.get(setting.workload.target.metric, "more than 0")
+            allowed += unit.get(setting.workload.target.metric, "a finite number")
             value = _convert(target, float, name="target", allowed=allowed)
             goal = replace(setting.workload.target, value=value)
             setting = replace(setting, workload=replace(setting.workload, target=goal))

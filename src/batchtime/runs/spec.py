@@ -28,7 +28,7 @@ class Target:
 
     Args:
         metric: "error" (fraction of validation examples, 0 to 1), "loss" (nats, mean over validation examples), or
-            another name that a workload of one's own gives.
+            what a workload of one's own calls it, in its own unit.
         value: Threshold, in the metric's unit.
         hold: Number of successive evaluations that must be at or below the threshold.
         rises: Whether more is better, as of an accuracy: the metric must be at or above the threshold.
@@ -44,15 +44,9 @@ class Target:
     rises: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse thresholds in a wrong unit, and a metric that goes the other way."""
+        """Refuse what is no threshold, and a metric that goes the other way."""
         a_name = re.fullmatch(r"\w+([ ./@:-]+\w+)*", self.metric) is not None
         check(a_name, name="metric", value=self.metric, allowed="error, loss, or a name of one's own")
-        if self.metric == "error":
-            allowed = "an error is a fraction of examples, more than 0 and less than 1"
-            check(0 < self.value < 1, name="target", value=self.value, allowed=allowed)
-        if self.metric == "loss":
-            allowed = "a loss is in nats, finite and more than 0"
-            check(0 < self.value < math.inf, name="target", value=self.value, allowed=allowed)
         check(math.isfinite(self.value), name="target", value=self.value, allowed="a finite number")
         check(self.hold >= 1, name="hold", value=self.hold, allowed="a whole number of evaluations, at least 1")
         parts = set(self.metric.lower().split("_"))
@@ -147,6 +141,17 @@ class Workload:
     target: Target
     source: Source | None = None
     command: Command | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a target in a wrong unit where the package takes the metric, and so knows its unit."""
+        if self.source is not None or self.command is not None:
+            return
+        goal = self.target
+        if goal.metric == "error":
+            allowed = "an error is a fraction of examples, more than 0 and less than 1"
+            check(0 < goal.value < 1, name="target", value=goal.value, allowed=allowed)
+        if goal.metric == "loss":
+            check(goal.value > 0, name="target", value=goal.value, allowed="a loss is in nats, more than 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

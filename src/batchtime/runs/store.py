@@ -35,6 +35,8 @@ Record = (
     RunRecord | TimingRecord | StudyRecord | ConstantsRecord | TimedRun | LearnersRecord | NoiseRecord | AdviceRecord
 )
 _K = TypeVar("_K", bound=Record)
+Flag = str | int | float | list[str | float]
+"""What a flag of the command line is given."""
 _MARK = b',"crc32":"'
 
 
@@ -229,11 +231,11 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror}; name another data folder") from error
 
-    def remembered(self, name: str) -> dict[str, str | int]:
+    def remembered(self, name: str) -> dict[str, Flag]:
         """Return the flags that were kept; none where there are none, or where the file is no longer whole."""
         path = self._sources()[1] / "flags" / _file(name)
         try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, str | int])
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, Flag])
         except (OSError, msgspec.DecodeError):
             return {}
 
@@ -278,7 +280,8 @@ class Store:
         if not fitting:
             path = self._sources()[own] / "timings" / _file(name)
             other = f" (the latest there are of {mismatches[-1]})" if mismatches else ""
-            raise StoreError(f"{path} holds no timings of {name} as it is{other}; measure them with `batchtime time`")
+            typed = name if setting.workload.source is None else setting.workload.source.function
+            raise StoreError(f"{path} holds no timings of {typed} as it is{other}; measure them with `batchtime time`")
         return fitting[-1]
 
     def latest_constants(self, name: str) -> ConstantsRecord:

@@ -1,6 +1,7 @@
 """A training command as a workload: from its words to an `Experiment`, and from a run of it to a record."""
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -31,6 +32,8 @@ NAMES = ("batch_size", "learning_rate", "seed", "out", "updates")
 SEEDS = 3
 _SOURCES = {".py", ".sh", ".yaml", ".yml", ".toml", ".json", ".cfg", ".ini"}
 """How the name of a file ends that counts as part of a program, and not as data or as what it writes."""
+_SHELL = {"&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1", "cd"}
+"""Words that only a shell understands."""
 _LOOKS = (0.2, 0.02)  # seconds, and share of the time so far, between two looks at a log
 
 
@@ -109,6 +112,9 @@ def _words(command: str) -> tuple[str, ...]:
     except ValueError as error:
         check(False, name="command", value=command, allowed=f"words as a shell reads them ({error})")
     check(len(words) > 0, name="command", value=command, allowed="a program and its arguments")
+    shell = "=" in words[0] or not _SHELL.isdisjoint(words)
+    allowed = "a program and its arguments, which no shell reads; say bash -c 'NAME=value program ... | ...' for one"
+    check(not shell, name="command", value=command, allowed=allowed)
     return words
 
 
@@ -124,18 +130,27 @@ def _fields(command: str, word: str) -> list[str]:
 
 
 def _program(words: Sequence[str]) -> str:
-    """Return what a command is called: its first word that is a file here, or its first word."""
-    files = [word for word in words[1:] if Path(word).is_file()]
-    return Path((files or list(words))[0]).stem
+    """Return what a command is called: the first file that it names, or its first word."""
+    return Path((_files(words) or list(words))[0]).stem
+
+
+def _files(words: Sequence[str]) -> list[str]:
+    """Return the files here that a command names: as a word, as a module after -m, or in what a shell is to read."""
+    found = []
+    for before, word in itertools.pairwise(words):
+        parts = [word, *word.split()] if " " in word else [word]
+        module = word.replace(".", "/")
+        parts += [f"{module}.py", f"{module}/__main__.py"] if before == "-m" else []
+        found += [part for part in parts if Path(part).is_file()]
+    return found
 
 
 def _source(words: tuple[str, ...]) -> Source:
     """Return what identifies a program: its command, and the content of the scripts and settings that it names."""
     digest = hashlib.sha256()
-    for word in words[1:]:
-        path = Path(word)
-        if path.suffix in _SOURCES and path.is_file():
-            digest.update(word.encode() + b"\0" + path.read_bytes() + b"\0")
+    for name in _files(words):
+        if (path := Path(name)).suffix in _SOURCES:
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return Source(function=shlex.join(words), version=f"sha256:{digest.hexdigest()}", examples_sha256="")
 
 

@@ -39,7 +39,8 @@ def main(stdout: str, stderr: str, *words: str) -> None:
 
 def _end_when_alone(command: "subprocess.Popen[bytes]") -> None:
     """End the command and its group when standard input ends."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # a buffered read holds a lock that Python wants when it ends, and aborts
+        pass
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(command.pid, number)

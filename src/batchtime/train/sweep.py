@@ -151,6 +151,8 @@ def sweep(chosen: Experiment, *, store: Store | None = None, workers: int | None
         >>> sweep(experiment("digits-mlp").changed(batch_sizes=[16, 64], seeds=1), workers=1)["censored"].any()
         np.False_
     """
+    if chosen.caution is not None:
+        warnings.warn(chosen.caution, stacklevel=2)
     records = complete(chosen.sweep, name=chosen.name, store=store or Store(data_folder()), workers=workers)
     rows = [
         (

@@ -253,7 +253,8 @@ class Watched:
     def begin(
         self, *, writes: bool, done: int, batch_size: int | None, learning_rate: float | None, seed: int | None
     ) -> None:
-        """Start the run, with what the trainer tells where nothing else was told."""
+        """Start the run, with what the trainer tells where nothing else was told; one that was left is ended."""
+        self.end(whole=False)
         self.run = watch(
             batch_size=batch_size if self.batch_size is None else self.batch_size,  # type: ignore[arg-type]  # checked
             metric=self.metric,

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 
+from batchtime.book.plots import MEASURED, PREDICTED, batch_size_axis, intervals, legend, plain_log_axis
 from batchtime.fit.recommendation import Recommendation
 from batchtime.laws.quantity import interval_text, number_text
-from batchtime.plan.pilot import pilot_of
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import RunRecord
 from batchtime.runs.store import Store, data_folder
@@ -47,28 +50,37 @@ GRIDS = {
     "batchtime.train.samples.characters:characters": (4, 8, 16, 32, 64),
 }
 """Batch sizes of the three models that train as people do."""
-GRID_SEEDS = (10, 11, 12)
-"""Of the whole grid: others than the pilot's, which are 0, 1 and 2."""
-
-
-def pilot_runs(function: str) -> Experiment:
-    """Return the pilot of one of the three models: two ends and a middle, three seeds each."""
-    return pilot_of(own_experiment(function, batch_sizes=GRIDS[function], max_updates=MOST_UPDATES))
-
-
-def grid_of(function: str) -> Experiment:
-    """Return the runs of the whole grid, at the size that was advised too."""
-    known = predictions()
-    sizes = known[known["function"] == function]["batch_size"].tolist()
-    return own_experiment(function, max_updates=MOST_UPDATES).changed(batch_sizes=sizes, seeds=GRID_SEEDS)
-
-
+SEEDS_EACH = 3
+"""Of a grid, at each batch size; none of them is a pilot's, whose seeds are 0, 1 and 2."""
 MOST_UPDATES = 3000
 
 
+def pilot_runs(function: str) -> Experiment:
+    """Return what the pilot of one of the three models may run: any size of the grid."""
+    return own_experiment(function, batch_sizes=GRIDS[function], max_updates=MOST_UPDATES)
+
+
+def grid_of(function: str, first_seed: int) -> Experiment:
+    """Return the runs of a whole grid, at the sizes that were advised too."""
+    known = predictions()
+    rows = known[(known["function"] == function) & (known["first_seed"] == first_seed)]
+    sizes = sorted({int(size) for size in rows["batch_size"]})
+    seeds = range(first_seed, first_seed + SEEDS_EACH)
+    return own_experiment(function, max_updates=MOST_UPDATES).changed(batch_sizes=sizes, seeds=tuple(seeds))
+
+
+def predictions_file() -> Path:
+    """Return where predictions are written down."""
+    return data_folder() / "predictions" / "own-models.csv"
+
+
 def predictions() -> pd.DataFrame:
-    """Return what was written down before the grids were trained: a row a model and batch size."""
-    return pd.read_csv(data_folder() / "predictions" / "own-models.csv")
+    """Return what was written down before the grids were trained: a row a model, a pilot and a batch size.
+
+    `pilot` is "nine runs" (both ends and a middle, three seeds each) or "chosen" (as `pilot` chooses them on the way);
+    `first_seed` is that of the grid that the prediction is held against.
+    """
+    return pd.read_csv(predictions_file())
 
 
 def seconds_to_target(record: RunRecord) -> float | None:
@@ -83,37 +95,41 @@ def seconds_to_target(record: RunRecord) -> float | None:
 
 
 def clocked(store: Store) -> pd.DataFrame:
-    """Return predicted and measured mean seconds of each model whose grid is recorded, a row a batch size.
+    """Return predicted and measured mean seconds of each model whose grid is recorded: a row a pilot and a batch size.
 
     A batch size at which a run did not reach its target has no mean.
     """
     rows = []
-    known = predictions()
-    for function, said in known.groupby("function", sort=False):
-        runs = [record for record in store.runs(str(function)) if record.seed in GRID_SEEDS]
-        if any(sum(run.batch_size == size for run in runs) < len(GRID_SEEDS) for size in said["batch_size"]):
+    for (function, _), said in predictions().groupby(["function", "pilot"], sort=False):
+        first = int(said["first_seed"].iloc[0])
+        seeds = range(first, first + SEEDS_EACH)
+        runs = [record for record in store.runs(str(function)) if record.seed in seeds]
+        if any(sum(run.batch_size == size for run in runs) < SEEDS_EACH for size in said["batch_size"]):
             continue
         for one in said.to_dict("records"):
             each = [seconds_to_target(run) for run in runs if run.batch_size == one["batch_size"]]
             seconds = [value for value in each if value is not None]
             mean = sum(seconds) / len(seconds) if len(seconds) == len(each) else math.nan
-            rows.append({**one, "measured": mean, "least": min(seconds), "most": max(seconds), "n_runs": len(each)})
+            spread = (min(seconds), max(seconds)) if seconds else (math.nan, math.nan)
+            rows.append({**one, "measured": mean, "least": spread[0], "most": spread[1], "n_runs": len(each)})
     return pd.DataFrame(rows)
 
 
 def regrets(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return for each model what following the advice cost over the best of its grid, beside the bound that it gave.
+    """Return for each pilot what following its advice cost over the best of the grid, beside the bound that it gave.
 
     Args:
         rows: As `clocked` returns them.
     """
     found = []
-    for function, grid in rows.groupby("function", sort=False):
+    for (function, pilot), grid in rows.groupby(["function", "pilot"], sort=False):
         advised = grid[grid["advised"]].iloc[0]
         best = grid.sort_values("measured").iloc[0]
         found.append(
             {
                 "model": str(function).rpartition(":")[2],
+                "pilot": pilot,
+                "pilot_seconds": advised["pilot_seconds"],
                 "advised": int(advised["batch_size"]),
                 "predicted_seconds": advised["seconds"],
                 "measured_seconds": advised["measured"],
@@ -121,8 +137,22 @@ def regrets(rows: pd.DataFrame) -> pd.DataFrame:
                 "best_seconds": best["measured"],
                 "regret": advised["measured"] / best["measured"] - 1,
                 "bound": advised["regret_bound"],
-                "pilot_seconds": advised["pilot_seconds"],
+                "refused": bool(advised["refused"]),
                 "n_runs": int(grid["n_runs"].sum()),
             }
         )
     return pd.DataFrame(found)
+
+
+def draw(axes: Axes, rows: pd.DataFrame) -> None:
+    """Draw what was predicted of one model, the mean of its runs with the shortest and the longest, and the advice."""
+    place = rows["batch_size"]
+    look: dict[str, Any] = {"color": MEASURED, "linestyle": "none"}
+    intervals(axes, rows, "batch_size", "seconds", colour=PREDICTED, mark="D", full=False, label="predicted (95 %)")
+    axes.vlines(place * 1.06, rows["least"], rows["most"], color=MEASURED, linewidth=1.2)
+    axes.plot(place * 1.06, rows["measured"], marker="o", markersize=5, label="mean of three runs", **look)
+    axes.axvline(rows[rows["advised"]]["batch_size"].iloc[0], color="black", linestyle=":", label="advised")
+    batch_size_axis(axes)
+    plain_log_axis(axes, "CPU seconds to the target")
+    axes.set_title(str(rows["function"].iloc[0]).rpartition(":")[2], loc="left")
+    legend(axes)

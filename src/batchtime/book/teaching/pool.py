@@ -110,8 +110,8 @@ class Story:
         if clocked.measured is None or clocked.updates_error is None:
             return []
         return [
-            f"  of that, updates were predicted {100 * clocked.updates_error:+.0f} % off, from one seed alone,",
-            f"  and an update {100 * clocked.seconds_error:+.0f} %, by your clock",
+            f"  why: updates were predicted {_off(clocked.updates_error, 'few', 'many')}, from one seed alone,",
+            f"  and an update {_off(clocked.seconds_error, 'short', 'long')}, by your clock",
         ]
 
     def _verdict(self) -> str:
@@ -131,6 +131,11 @@ def _bend(time: UpdateTime) -> list[str]:
 
 def _updates(run: Observation) -> str:
     return f">{run.lower:g}" if run.upper is None else f"{run.upper:g}"
+
+
+def _off(error: float, less: str, more: str) -> str:
+    """Return by how much a prediction is off: "7 % too few"."""
+    return f"{100 * abs(error):.0f} % too {less if error < 0 else more}"
 
 
 def _milliseconds(seconds: float) -> str:

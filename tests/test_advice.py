@@ -346,6 +346,14 @@ def test_the_posterior_of_the_ratio_agrees_with_the_profile_interval_of_many_run
     assert (low, high) == pytest.approx(interval, rel=0.1)
 
 
+def test_a_batch_size_of_which_no_run_is_bounded_from_both_sides_has_a_mean_all_the_same() -> None:
+    early = Observation(batch_size=2, lower=0, upper=9_000)
+    late = Observation(batch_size=2, lower=3_000, upper=None)
+    means = means_of([*runs(sizes=(8, 32, 128)), early, late])
+    assert means.sizes[0] == 2
+    assert np.isfinite(means.errors).all()
+
+
 def test_batch_sizes_that_never_reached_raise_the_law_there() -> None:
     seen = runs(sizes=(8, 32, 128, 512))
     lost = [Observation(batch_size=2, lower=60_000, upper=None)]  # ten times what the law says

@@ -133,7 +133,7 @@ def means_of(observations: Sequence[Observation], typical: Typical = TYPICAL) ->
     scale = likeliest / max(best.spread, 1e-9) if freedom > 0 and best.spread > 2 * rows.floor else 0.0
     updates = values * rows.unit_updates
     looked = [rows.bounded & (rows.size == k) for k in at]  # each look at the metric once, however many runs met it
-    unseen = np.array([np.sum((rows.log_upper - rows.log_lower)[one]) / max(one.sum(), 1) ** 1.5 for one in looked])
+    unseen = np.array([np.sum(rows.log_upper[one] - rows.log_lower[one]) / max(one.sum(), 1) ** 1.5 for one in looked])
     lost = np.flatnonzero((rows.by_size(rows.reached) == 0) & (rows.by_size(~rows.reached) > 0))
     never = tuple(
         (float(rows.sizes[k]), float(rows.log_lower[rows.size == k].max() + math.log(rows.unit_updates)))

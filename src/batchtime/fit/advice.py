@@ -226,7 +226,9 @@ def _advice(drawn: Drawn, *, learners: int, limit: float, further: NextMeasureme
     within = (float(drawn.sizes[near].min()), float(drawn.sizes[near].max()))
     fastest = time.argmin(axis=1)
     interval = _interval(drawn.sizes[fastest], drawn.sizes)
-    predicted = float(np.exp(min(np.median(drawn.log_law[:, best] + drawn.log_seconds[:, best]), 700.0)))
+    predicted = float(
+        np.exp(min(np.median(np.minimum(drawn.log_law[:, best] + drawn.log_seconds[:, best], 1e3)), 700.0))
+    )
     rate = None if drawn.rates is None else float(drawn.rates[best])
     guess = BestGuess(batch_size=size, learning_rate=rate, predicted_seconds=predicted, within_5_percent=within)
     low, high = drawn.measured
@@ -255,7 +257,7 @@ def _advice(drawn: Drawn, *, learners: int, limit: float, further: NextMeasureme
     }
     if reasons:
         return Recommendation(**common, reasons=tuple(reasons))  # type: ignore[arg-type]
-    ends = np.exp(np.minimum(np.quantile(time[:, best], ((1 - LEVEL) / 2, (1 + LEVEL) / 2)), 700.0))
+    ends = np.exp(np.minimum(np.quantile(np.minimum(time[:, best], 1e3), ((1 - LEVEL) / 2, (1 + LEVEL) / 2)), 700.0))
     return Recommendation(
         **common,  # type: ignore[arg-type]
         batch_size=size,
@@ -263,7 +265,7 @@ def _advice(drawn: Drawn, *, learners: int, limit: float, further: NextMeasureme
         within_5_percent=within,
         predicted_seconds=predicted,
         predicted_seconds_interval=(float(ends[0]), float(ends[1])),
-        predicted_updates=float(np.exp(np.median(drawn.log_law[:, best]))),
+        predicted_updates=float(np.exp(np.median(np.minimum(drawn.log_law[:, best], 700.0)))),
         refused=False,
     )
 
@@ -291,7 +293,7 @@ def _percent(fraction: float) -> str:
 
 def _sentence(error: BatchtimeError) -> str:
     text = str(error)
-    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    return text[:1].upper() + text[1:].removesuffix(".") + "."
 
 
 def _pilot_seconds(seconds: Seconds, observations: Sequence[Observation]) -> float:
@@ -313,8 +315,7 @@ def _of_the_timings(
             f"The machine was busy while it was timed: an update took {busy:.2f} times its CPU time; time again on a "
             "quiet one."
         )
-    guess = advice.best_guess
-    if guess is None:
+    if (guess := advice.best_guess) is None:
         return
     low, high = guess.within_5_percent
     if len(seconds.sizes) > 1:

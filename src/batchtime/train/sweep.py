@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
@@ -320,7 +320,8 @@ def cluster(address: str, *, device: Device = "cpu") -> Iterator[Executor]:
     for name in ("distributed", "distributed.client", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is raised, as one line
     try:
-        client = Client(address, timeout=_ANSWER_SECONDS, set_as_default=False)
+        calling = _in_a_thread(lambda: Client(address, timeout=_ANSWER_SECONDS, set_as_default=False))
+        client = calling.result(timeout=1.5 * _ANSWER_SECONDS)
     except TypeError as error:  # what Dask says where an address with TLS is to be had without a certificate
         remedy = "name it in the environment, as the page on clusters says"
         raise SweepError(f"no certificate for the scheduler at {address}; {remedy}") from error
@@ -338,6 +339,20 @@ def cluster(address: str, *, device: Device = "cpu") -> Iterator[Executor]:
         yield client.get_executor(**({"resources": {GPU_SLOT: 1}} if device == "cuda" else {}))
     finally:
         client.close(timeout=_ANSWER_SECONDS)
+
+
+def _in_a_thread(make: Callable[[], Any]) -> "Future[Any]":
+    """Return what a call will make, in a thread left behind if need be: Dask waits forever for a scheduler with TLS."""
+    made: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            made.set_result(make())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            made.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return made
 
 
 _ANSWER_SECONDS = 30  # a busy machine takes its time to shake hands

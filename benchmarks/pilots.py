@@ -16,7 +16,7 @@ import pandas as pd
 from batchtime.book.pages.pilots import summary
 from batchtime.fit.measurements import UpdateTiming
 from batchtime.plan.replay import replays
-from batchtime.runs.catalogue import experiment
+from batchtime.runs.catalogue import EXPERIMENTS, experiment
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import RunRecord
 from batchtime.runs.store import Store, data_folder
@@ -49,7 +49,7 @@ def main() -> None:
     options = parser.parse_args()
     store = Store(data_folder(), recording=True)
     rows = []
-    for name in store.published():
+    for name in filter(EXPERIMENTS.__contains__, store.published()):
         chosen = experiment(name)
         if chosen.unfinished:
             continue

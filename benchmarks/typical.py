@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from advice import RECORDED, recorded
 
-from batchtime.book.beyond import gpu_truth, universal
+from batchtime.book.beyond import challenge, gpu_truth, universal
 from batchtime.fit.advice import LEVEL, LIMIT, draw, roundest
 from batchtime.fit.law_draws import (
     POLE_PRIOR,
@@ -189,8 +189,11 @@ def held(
     return {"batch_size": size, "bound": bound, "loss": true / float(time.min()) - 1, "refused": not bound <= LIMIT}
 
 
-def cases(typicals: Mapping[str, Typical]) -> Iterator[Held]:
-    """Return what becomes of every answerable published case and of recorded sweeps, their source left out."""
+def cases(typicals: Mapping[str, Typical], store: Store) -> Iterator[Held]:
+    """Return what becomes of every answerable published case and of recorded sweeps, their source left out.
+
+    Published series without seconds have those of the challenge: 1 + M / M_0, with M_0 the middle of their sizes.
+    """
     chosen = gpu_truth.cases().query("reason == ''")
     about = published.series().set_index("name")["source"]
     for _, case in chosen.iterrows():
@@ -203,6 +206,22 @@ def cases(typicals: Mapping[str, Typical]) -> Iterator[Held]:
             np.array(case["updates"]) * np.array(case["seconds"]),
         )
         yield Held(source=source, workload=case["workload"], series=case["series"], **found)  # type: ignore[arg-type]
+    for task in challenge.tasks(store):
+        if not task.nominal or task.name not in about.index:
+            continue
+        sizes, seconds = np.array(task.batch_sizes, dtype=float), task.seconds
+        shown = [(sizes[k], task.updates[k][0]) for k in gpu_truth.pilot(sizes)]
+        found = held(
+            [Observation(batch_size=float(m), lower=n, upper=n) for m, n in shown],
+            [
+                UpdateTiming(batch_size=int(m), wall_seconds=(s,), cpu_seconds=(s,))
+                for m, s in zip(sizes, seconds, strict=True)
+            ],
+            typicals[str(about[task.name])],
+            sizes,
+            task.total,
+        )
+        yield Held(source=str(about[task.name]), workload=task.workload, series=task.name, **found)  # type: ignore[arg-type]
     for seeds in (1, 3):
         for one in recorded(seeds):
             found = held(one.observations, one.timings, typicals["recorded"], one.sizes, one.seconds)
@@ -214,10 +233,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
-    typicals = sizes_of(Store(data_folder(), recording=True))
+    store = Store(data_folder(), recording=True)
+    typicals = sizes_of(store)
     frames = {
         "typical": pd.DataFrame([{"left_out": name, **asdict(one)} for name, one in typicals.items()]).round(4),
-        "bounds": pd.DataFrame([asdict(one) for one in cases(typicals)]).round({"bound": 4, "loss": 4}),
+        "bounds": pd.DataFrame([asdict(one) for one in cases(typicals, store)]).round({"bound": 4, "loss": 4}),
     }
     print(frames["typical"].to_string(index=False))
     bounds = frames["bounds"]

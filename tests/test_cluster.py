@@ -217,7 +217,7 @@ def test_where_no_scheduler_answers_is_one_line(
     assert capsys.readouterr().err.startswith("batchtime: no scheduler answers at tcp://127.0.0.1:9; start one")
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_a_scheduler_with_tls_takes_work_from_who_holds_the_certificate_and_from_nobody_else(
     tmp_path: Path, expected: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def test_the_notebook_with_its_blanks_says_not_yet_and_does_not_fail(tmp_path: P
     assert lines[-1] == f"0 of {len(EXERCISES)} are right; not yet: {', '.join(EXERCISES)}"
 
 
+@pytest.mark.full  # each solution by itself is tried below
 def test_the_notebook_with_the_solutions_filled_in_says_right(tmp_path: Path) -> None:
     text = NOTEBOOK.read_text(encoding="utf-8")
     for source in SOLUTIONS:
@@ -75,7 +76,7 @@ def test_the_notebook_with_the_solutions_filled_in_says_right(tmp_path: Path) ->
     assert lines[-1] == f"{len(EXERCISES)} of {len(EXERCISES)} are right"
 
 
-@pytest.mark.full  # the notebook itself is executed above
+@pytest.mark.full
 def test_the_commands_of_the_page_open_the_notebook(tmp_path: Path) -> None:
     commands = [line.split() for line in re.findall(r"^\.venv/bin/.*", PAGE, re.MULTILINE)]
     assert [words[0] for words in commands] == [".venv/bin/jupytext", ".venv/bin/jupytext", ".venv/bin/python"]

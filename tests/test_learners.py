@@ -145,6 +145,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
         run_together(gather, learners=0)
 
 
+@pytest.mark.full
 def test_a_learner_that_fails_is_named_in_one_line() -> None:
     with pytest.raises(LearnersError, match=r"learner 1 stopped: ValueError: no more memory; try again"):
         run_together(fail_on_the_second, learners=2)

@@ -7,6 +7,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from batchtime.book import frames
 from batchtime.book.pages import implications, seconds_per_update, seconds_to_target, several_learners
 from batchtime.book.pages.implications import algorithms, machines, networks, read
 from batchtime.book.show import show
@@ -69,7 +70,7 @@ def test_every_run_by_the_clock_is_drawn_with_its_mean(axes: Axes) -> None:
     rows = against_the_clock(runs(0), timings(0), clocked)
     seconds_to_target.against_the_clock(axes, fit_training_time(runs(0), timings(0)).time, clocked, rows)
     assert markers(axes) == 8 + 2
-    frame = seconds_to_target.clock_frame(rows)
+    frame = frames.clock_frame(rows)
     assert frame[["batch_size", "runs"]].to_numpy().tolist() == [[8, 4], [32, 4]]
 
 

@@ -312,13 +312,14 @@ const batchtimeAdvice = (() => {
     const ofMisfit = shares(weights.map((t) => sum(t, (p) => sum(p, (x) => x)))),
       ofPole = weights.map((t) => shares(t.map((p) => sum(p, (x) => x)))),
       ofRatio = weights.map((t) => t.map(shares));
+    /* Of a kind: how far what a size is known to need counts at each place, and what is left there of each height. */
     const known = KINDS.map(({ s, tau }) => {
       const [inv] = inverse(covariance(hats, errors[s], tau)),
         across = inv.map((row) => sum(row, (x) => x)),
-        gain = inv.map((row) =>
-          hatsAt.map((to) => tau ** 2 * sum(row, (x, j) => x * sum(hats[j], (h, k) => h * to[k]))),
-        );
-      return { across, all: sum(across, (x) => x), gain };
+        between = hatsAt.map((to) => hats.map((from) => tau ** 2 * sum(from, (h, k) => h * to[k]))),
+        gain = between.map((row) => inv.map((of) => sum(of, (x, j) => x * row[j]))),
+        left = hatsAt.map((to, c) => to.map((h, k) => tau * (h - sum(gain[c], (g, j) => g * hats[j][k]))));
+      return { across, all: sum(across, (x) => x), gain, left };
     });
     return uniforms.map((u) => {
       const t = place(ofMisfit, u[0]),
@@ -328,21 +329,20 @@ const batchtimeAdvice = (() => {
         below = r ? levels[r - 1] : 0,
         share = (u[2] - below) / Math.max(levels[r] - below, 1e-300),
         logRatio = Math.log(ratios[r]) + (Math.min(Math.max(share, 0), 1) - 0.5) * step,
-        { across, all, gain } = known[t],
+        { across, all, gain, left } = known[t],
+        { s } = KINDS[t],
         rest = sizes.map((M, k) => logs[k] - shape(logRatio, poles[p], M)),
         middle = sum(rest, (x, k) => x * across[k]) / all + normal(u[3]) / Math.sqrt(all),
-        { s, tau } = KINDS[t],
-        heights = range(2 * knots.length).map((k) => tau * normal(u[4 + n + k])),
-        against = rest.map(
-          (x, k) => x - middle - sum(heights, (h, j) => h * hats[k][j]) - normal(u[4 + k]) * errors[s][k],
-        );
-      return at.map(
-        (M, c) =>
-          middle +
-          shape(logRatio, poles[p], M) +
-          sum(heights, (h, j) => h * hatsAt[c][j]) +
-          sum(against, (x, k) => x * gain[k][c]),
-      );
+        heights = range(2 * knots.length).map((k) => normal(u[4 + n + k])),
+        against = rest.map((x, k) => x - middle - normal(u[4 + k]) * errors[s][k]);
+      const alone = at.map((M) => middle + shape(logRatio, poles[p], M));
+      const withMisfit = at.map((_, c) => {
+        let moved = alone[c];
+        for (let k = 0; k < heights.length; k++) moved += heights[k] * left[c][k];
+        for (let k = 0; k < n; k++) moved += against[k] * gain[c][k];
+        return moved;
+      });
+      return { alone, withMisfit };
     });
   }
 
@@ -432,12 +432,10 @@ const batchtimeAdvice = (() => {
       own = 4 + run.length + 2 * knotsOf(run, sizes).length,
       uniforms = quasiRandom(own + seconds.sizes.length + 2),
       laws = lawDraws(found, uniforms, sizes),
-      times = secondsDraws(seconds, uniforms.map((u) => u.slice(own)), sizes).map((row, d) =>
-        row.map((t, c) => t + laws[d][c]),
-      ),
+      waits = secondsDraws(seconds, uniforms.map((u) => u.slice(own)), sizes),
+      times = waits.map((row, d) => row.map((t, c) => t + laws[d].withMisfit[c])),
       least = times.map((row) => Math.min(...row)),
-      column = (value) => sizes.map((_, c) => times.map((row, d) => value(row[c], d))
-          .sort((a, b) => (a < b ? -1 : Number(a > b)))),
+      column = (value) => sizes.map((_, c) => Float64Array.from(times, (row, d) => value(row[c], d)).sort()),
       at = Math.ceil(LEVEL * (DRAWS - 1)),
       bounds = column((t, d) => (t < Infinity ? Math.expm1(Math.min(t - least[d], 50)) : Infinity)).map((list) => list[at]),
       bound = Math.min(...bounds),
@@ -449,7 +447,8 @@ const batchtimeAdvice = (() => {
       batch_size: sizes[best],
       regret: bounds[best],
       refused: !(bounds[best] <= LIMIT),
-      seconds: Math.exp(middle[best]),
+      // the law alone is what is predicted, the misfit how far that may be off
+      seconds: Math.exp(quantile(Float64Array.from(waits, (row, d) => row[best] + laws[d].alone[best]).sort(), 0.5)),
       within: [sizes[near[0]], sizes[near.at(-1)]],
       typical: found.means.typical,
     };

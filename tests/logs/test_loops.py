@@ -67,10 +67,10 @@ def test_a_metric_that_is_not_logged_is_refused_with_those_that_are(
 ) -> None:
     for name, metric in (("lightning", "val_acc"), ("trainer", "eval_accuracy")):
         text = (EXAMPLES / f"{name}_digits.py").read_text()
-        (tmp_path / f"{name}.py").write_text(text.replace(f'metric="{metric}"', 'metric="accuracy"'))
+        (tmp_path / f"{name}_digits.py").write_text(text.replace(f'metric="{metric}"', 'metric="accuracy"'))
         more = " --watch measured" if name == "trainer" else ""
         done = subprocess.run(
-            ["bash", "-c", f"python {name}.py{more}"],
+            ["bash", "-c", f"python {name}_digits.py{more}"],
             cwd=tmp_path,
             env=with_libraries,
             check=False,

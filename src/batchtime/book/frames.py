@@ -23,6 +23,7 @@ from batchtime.fit.measurements import Observation
 from batchtime.laws.learning_rate import LearningRate
 from batchtime.laws.quantity import Array, Interval
 from batchtime.laws.updates import InverseLaw
+from batchtime.plan.clock import Clocked
 from batchtime.runs.experiment import Experiment
 from batchtime.runs.records import RunRecord, total_cost
 from batchtime.theory.problems import Solvable
@@ -307,3 +308,22 @@ def binomial(held: ArrayLike, tried: ArrayLike) -> tuple[Array, Array]:
         low = np.where(held > 0, betaincinv(held, tried - held + 1, 0.025), 0.0)
         high = np.where(held < tried, betaincinv(held + 1, tried - held, 0.975), 1.0)
     return low, high
+
+
+# Whole runs by the clock
+
+
+def clock_frame(rows: Sequence[Clocked]) -> pd.DataFrame:
+    """Return predicted and measured seconds to the target at each batch size, and whose part of the error is whose."""
+    return pd.DataFrame(
+        {
+            "batch_size": row.batch_size,
+            "runs": row.n_runs,
+            **with_interval("predicted_seconds", row.predicted, row.predicted_interval),
+            **with_interval("measured_seconds", row.measured, row.measured_interval),
+            "error": row.error,
+            "of_updates_error": row.updates_error,
+            "of_time_error": row.seconds_error,
+        }
+        for row in rows
+    )

@@ -58,6 +58,7 @@ class Drawn:
         sizes: (C,) candidate batch sizes, increasing (for pairs, repeated).
         rates: (C,) learning rates; None with one or none.
         log_updates: (D, C).
+        log_law: (D, C) the same by the law alone: what is predicted.
         log_seconds: (D, C) of an update.
         measured: Least and largest batch size between which both runs and timings lie.
     """
@@ -65,6 +66,7 @@ class Drawn:
     sizes: Array
     rates: Array | None
     log_updates: Array
+    log_law: Array
     log_seconds: Array
     measured: tuple[float, float]
 
@@ -206,6 +208,7 @@ def draw(
         sizes=sizes,
         rates=None,
         log_updates=found.draws(uniforms[:, :own], sizes),
+        log_law=found.draws(uniforms[:, :own], sizes, misfit=False),
         log_seconds=log_seconds_of(seconds, uniforms[:, own:], sizes, learners, network),
         measured=(max(float(run[0]), float(timed[0])), min(float(run[-1]), float(timed[-1]))),
     )
@@ -223,7 +226,9 @@ def _advice(drawn: Drawn, *, learners: int, limit: float, further: NextMeasureme
     within = (float(drawn.sizes[near].min()), float(drawn.sizes[near].max()))
     fastest = time.argmin(axis=1)
     interval = _interval(drawn.sizes[fastest], drawn.sizes)
-    predicted = float(np.exp(min(middle[best], 700.0)))
+    predicted = float(
+        np.exp(min(np.median(np.minimum(drawn.log_law[:, best] + drawn.log_seconds[:, best], 1e3)), 700.0))
+    )
     rate = None if drawn.rates is None else float(drawn.rates[best])
     guess = BestGuess(batch_size=size, learning_rate=rate, predicted_seconds=predicted, within_5_percent=within)
     low, high = drawn.measured
@@ -233,7 +238,7 @@ def _advice(drawn: Drawn, *, learners: int, limit: float, further: NextMeasureme
     if not bound <= limit:
         reasons.append(
             f"Batch size {size} may take {_percent(bound)} longer than the best (95 %), more than the limit of "
-            f"{_percent(limit)}.{_help(further)}"
+            f"{_percent(limit)}.{'' if further is None else ' ' + further.text()}"
         )
     if far:
         reasons.append(
@@ -252,7 +257,7 @@ def _advice(drawn: Drawn, *, learners: int, limit: float, further: NextMeasureme
     }
     if reasons:
         return Recommendation(**common, reasons=tuple(reasons))  # type: ignore[arg-type]
-    ends = np.exp(np.minimum(np.quantile(time[:, best], ((1 - LEVEL) / 2, (1 + LEVEL) / 2)), 700.0))
+    ends = np.exp(np.minimum(np.quantile(np.minimum(time[:, best], 1e3), ((1 - LEVEL) / 2, (1 + LEVEL) / 2)), 700.0))
     return Recommendation(
         **common,  # type: ignore[arg-type]
         batch_size=size,
@@ -260,7 +265,7 @@ def _advice(drawn: Drawn, *, learners: int, limit: float, further: NextMeasureme
         within_5_percent=within,
         predicted_seconds=predicted,
         predicted_seconds_interval=(float(ends[0]), float(ends[1])),
-        predicted_updates=float(np.exp(np.median(drawn.log_updates[:, best]))),
+        predicted_updates=float(np.exp(np.median(np.minimum(drawn.log_law[:, best], 700.0)))),
         refused=False,
     )
 
@@ -286,13 +291,9 @@ def _percent(fraction: float) -> str:
     return "any number of times" if not fraction < 100 else f"{100 * fraction:.2g} %"
 
 
-def _help(further: NextMeasurement | None) -> str:
-    return "" if further is None else f" {further.text()}"
-
-
 def _sentence(error: BatchtimeError) -> str:
     text = str(error)
-    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    return text[:1].upper() + text[1:].removesuffix(".") + "."
 
 
 def _pilot_seconds(seconds: Seconds, observations: Sequence[Observation]) -> float:
@@ -314,8 +315,7 @@ def _of_the_timings(
             f"The machine was busy while it was timed: an update took {busy:.2f} times its CPU time; time again on a "
             "quiet one."
         )
-    guess = advice.best_guess
-    if guess is None:
+    if (guess := advice.best_guess) is None:
         return
     low, high = guess.within_5_percent
     if len(seconds.sizes) > 1:
@@ -438,6 +438,7 @@ def _drawn_pairs(
         sizes=pairs[:, 0],
         rates=pairs[:, 1],
         log_updates=updates,
+        log_law=updates,
         log_seconds=np.repeat(per_size, len(rates), axis=1),
         measured=(max(float(run[0]), float(timed[0])), min(float(run[-1]), float(timed[-1]))),
     )
@@ -451,6 +452,7 @@ def _along(drawn: Drawn, advice: Recommendation) -> Drawn:
         drawn,
         sizes=drawn.sizes[here],
         log_updates=drawn.log_updates[:, here],
+        log_law=drawn.log_law[:, here],
         log_seconds=drawn.log_seconds[:, here],
     )
 

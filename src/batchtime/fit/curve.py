@@ -442,6 +442,8 @@ def _end(profile: _Profile, parameters: Array, k: int, side: float) -> float | N
             far = min(max(far, limits[0]), limits[1])
         if k == 3 and (far < NO_LIFT or np.ptp(data.rate) == 0):
             return None
+        if above(far) > 0 and above(near) >= 0:  # another start found less: the profile passes at once
+            return near
         if above(far) > 0:
             return float(brentq(above, min(near, far), max(near, far), xtol=1e-3))
         if k == 2 and far in limits:

@@ -79,7 +79,7 @@ def predict(
               "largest at which every seed reached the target")  # fmt: skip
         run = np.unique([one.batch_size for one in curve.cells])
         uniforms = quasi_random(PAIR_DRAWS, 16 + extra)
-        updates = log_updates_of(curve, uniforms, sizes, np.full(len(sizes), rate))
+        updates = law = log_updates_of(curve, uniforms, sizes, np.full(len(sizes), rate))
         own = 16
     else:
         check(learning_rate is None, name="learning_rate", value=learning_rate, allowed="only beside runs at several")
@@ -88,15 +88,17 @@ def predict(
         run = found.means.sizes
         own = found.dimensions(sizes)
         uniforms = quasi_random(DRAWS, own + extra)
-        updates = found.draws(uniforms[:, :own], sizes)
-    time = None if seconds is None else updates + log_seconds_of(seconds, uniforms[:, own:], sizes, learners, network)
+        updates, law = (found.draws(uniforms[:, :own], sizes, misfit=misfit) for misfit in (True, False))
+    drawn = None if seconds is None else log_seconds_of(seconds, uniforms[:, own:], sizes, learners, network)
     low, high = float(run[0]), float(run[-1])
     if seconds is not None:
         low, high = max(low, seconds.sizes[0] * learners), min(high, seconds.sizes[-1] * learners)
     rows = []
     for k, size in enumerate(sizes):
-        of_time: tuple[float | None, Interval] = (None, (None, None)) if time is None else _middle(time[:, k])
-        middle, interval = _middle(updates[:, k])
+        of_time: tuple[float | None, Interval] = (None, (None, None))
+        if drawn is not None:
+            of_time = _middle(law[:, k] + drawn[:, k])[0], _middle(updates[:, k] + drawn[:, k])[1]
+        middle, interval = _middle(law[:, k])[0], _middle(updates[:, k])[1]
         rows.append(
             Predicted(
                 batch_size=float(size),

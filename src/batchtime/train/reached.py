@@ -3,7 +3,6 @@
 import ast
 import hashlib
 from collections.abc import Iterator
-from typing import cast
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -61,5 +60,5 @@ def _used(statement: ast.stmt) -> set[str]:
 def _without_docstrings(statement: ast.stmt) -> ast.stmt:
     for node in ast.walk(statement):
         if isinstance(node, _Definition) and ast.get_docstring(node, clean=False) is not None:
-            cast("_Definition", node).body = node.body[1:] or [ast.Pass()]
+            node.body = node.body[1:] or [ast.Pass()]
     return statement

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from batchtime.book.frames import with_interval
+from batchtime.book.frames import clock_frame, with_interval
 from batchtime.book.plots import (
     COLOURS,
     CURVE_POINTS,
@@ -40,22 +40,6 @@ def penalties(time: TrainingTime, factors: Sequence[float]) -> pd.DataFrame:
             "above_longer_share": time.seconds(best * factor) / least - 1,
         }
         for factor in factors
-    )
-
-
-def clock_frame(rows: Sequence[Clocked]) -> pd.DataFrame:
-    """Return predicted and measured seconds to the target at each batch size, and whose part of the error is whose."""
-    return pd.DataFrame(
-        {
-            "batch_size": row.batch_size,
-            "runs": row.n_runs,
-            **with_interval("predicted_seconds", row.predicted, row.predicted_interval),
-            **with_interval("measured_seconds", row.measured, row.measured_interval),
-            "error": row.error,
-            "of_updates_error": row.updates_error,
-            "of_time_error": row.seconds_error,
-        }
-        for row in rows
     )
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from batchtime.book import plots
 from batchtime.book.beyond import gpu_times, gpu_truth
 from batchtime.book.comparisons import own_means
-from batchtime.book.pages.seconds_to_target import clock_frame
+from batchtime.book.frames import clock_frame
 from batchtime.fit.measurements import Observation, UpdateTiming
 from batchtime.fit.update_time import median_seconds
 from batchtime.laws.time import TrainingTime
@@ -39,7 +39,7 @@ def triptych(
         clocked: Whole runs by the clock.
     """
     means = own_means(runs)
-    seen = {
+    seen: dict[str, dict[float, float | None]] = {
         "updates": {float(one.batch_size): one.mean for one in means},
         "milliseconds": {float(size): 1e3 * value for size, value in median_seconds(timings).items()},
         "seconds": {float(one.batch_size): one.measured for one in clocked},
@@ -147,7 +147,7 @@ def own_medians(timings: Mapping[str, Sequence[UpdateTiming]]) -> pd.DataFrame:
 
     Columns: device, batch_size, milliseconds, fixed_milliseconds, milliseconds_per_example, break_even.
     """
-    return _with_lines({device: median_seconds(some) for device, some in timings.items()})
+    return _with_lines({device: dict(median_seconds(some).items()) for device, some in timings.items()})
 
 
 def _with_lines(seconds: Mapping[str, Mapping[float, float]]) -> pd.DataFrame:

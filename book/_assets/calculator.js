@@ -199,8 +199,10 @@ window.batchtimeCalculator = (() => {
   }
 
   // Drawings: batch sizes or workers on an axis in powers of two, the other one in powers of ten
+  const widths = new Map();
   function chart(svg, [first, last], [low, high], { x, title, height, left }, content) {
-    const width = svg.clientWidth || 640,
+    if (!widths.has(svg)) widths.set(svg, svg.clientWidth || 640); // asking makes the browser lay the page out
+    const width = widths.get(svg),
       tall = height(width);
     const [right, top, bottom] = [width - 18, title ? 58 : 40, tall - (x ? 44 : 24)];
     const X = (M) => left + ((Math.log2(M) - first) / (last - first)) * (right - left);
@@ -226,7 +228,7 @@ window.batchtimeCalculator = (() => {
       content({ X, Y, left, right, top, bottom }),
     ].join("");
   }
-  const path = (kind, { X, Y }, T, from, to, points = 120) =>
+  const path = (kind, { X, Y }, T, from, to, points = 64) =>
     from < to
       ? `<path class="${kind}" d="M${Array.from({ length: points + 1 }, (_, j) => from * (to / from) ** (j / points))
           .map((M) => `${X(M).toFixed(1)} ${Y(T(M)).toFixed(1)}`)
@@ -262,7 +264,7 @@ window.batchtimeCalculator = (() => {
           : "";
       return (
         yours +
-        path(`${kind} beyond`, place, value, start, to) +
+        path(`${kind} beyond`, place, value, start, to, 40) +
         path(kind, place, value, sizes ? clip(sizes[0]) : start, sizes ? clip(sizes.at(-1)) : to) +
         content(place, clip, [from, to])
       );
@@ -726,6 +728,7 @@ window.batchtimeCalculator = (() => {
     navigator.clipboard.writeText(location.href).then(() => ($("copied").textContent = "Copied."), failed);
   });
   window.addEventListener("resize", () => {
+    widths.clear();
     drawCurve(setting());
     drawScaling(setting());
   });

@@ -1,6 +1,7 @@
 """Figures of the reading path that join several pages: the bowl, every clock, habits, one network on two machines."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -121,13 +122,13 @@ def habit_bars(axes: Axes, costs: pd.DataFrame) -> pd.DataFrame:
         for row, share in zip(rows, some, strict=True):
             if np.isfinite(share):
                 axes.text(100 * share, row, f" {100 * share:.0f} %", va="center", fontsize=10)
-    axes.set_yticks(range(len(habits)), habits)
+    axes.set_yticks(range(len(habits)), ["\n".join(wrap(habit, 26)) for habit in habits])
     axes.invert_yaxis()
     axes.set_xscale("symlog", linthresh=10)
-    axes.set_xlim(0, 400 * float(shown["cost_share"].max()))
+    axes.set_xlim(0, 1500 * float(shown["cost_share"].max()))  # room for the number at the longest bar
     axes.set_xticks([])
     axes.grid(visible=False)
-    axes.set_xlabel("time lost beside the best pair (wider steps above 10 %)")
+    axes.set_xlabel("time lost, logarithmic above 10 %")
     plots.legend(axes)
     return shown
 

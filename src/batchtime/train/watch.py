@@ -40,10 +40,9 @@ def watch(
 ) -> "Watch":
     """Watch one run of a training loop, and write what it tells to a folder that `fit` and `recommend` take.
 
-    The folder has a log of each run, to which a line is added at each evaluation, and the tables runs.csv, timing.csv
-    and evaluations.csv of all of them, made anew every few seconds and at the end. A run with the batch size, the
-    learning rate and the seed of one that is there takes its place from its first evaluation on; without a seed every
-    run is another one.
+    The folder has a log of each run, a line an evaluation, and the tables runs.csv, timing.csv and evaluations.csv of
+    all of them, made anew every few seconds and at the end. A run with batch size, learning rate and seed of one that
+    is there takes its place from its first evaluation on; without a seed every run is another one.
 
     Args:
         batch_size: Examples of an update: of all devices, and of all batches that are accumulated.
@@ -79,9 +78,8 @@ def watch(
     check(rate, name="learning_rate", value=learning_rate, allowed="a finite number more than 0, or None")
     settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     taken = {*settings, "step", "time", ""}
-    check(
-        isinstance(metric, str) and metric not in taken, name="metric", value=metric, allowed="a name, as val_acc or so"
-    )
+    named = isinstance(metric, str) and metric not in taken
+    check(named, name="metric", value=metric, allowed="a name, as val_acc or so")
     check(done == 0 or seed is not None, name="seed", value=seed, allowed="that of the run that goes on")
     goals = goals_of(at_most, at_least, hold)
     check(len(goals) == 1, name="at_most, at_least", value=(at_most, at_least), allowed="one target")

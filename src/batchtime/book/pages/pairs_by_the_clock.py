@@ -122,7 +122,7 @@ def in_words(promises: Sequence[Promise], rows: Sequence[Clocked]) -> str:
         f"means lie in the 95 % intervals that were predicted for them; the worst miss is {100 * worst:.2g} %."
     )
     if any(row.n_runs < promises[0].runs for row in rows):
-        said += f" (The intervals are those of {promises[0].runs} runs a pair, for which there was no time.)"
+        said += f" (The intervals are for means of {promises[0].runs} runs, and so too narrow for these.)"
     other = next((one for one in promises if one.role.startswith("optimum at learning rate")), None)
     if other is None or not promises[0].role.startswith("joint"):
         return said
@@ -240,4 +240,4 @@ def trend_text(interval: tuple[float, float]) -> str:
         return "At the same validation error, larger batches have a larger test error"
     if interval[1] < 0:
         return "At the same validation error, larger batches have a smaller test error"
-    return "At the same validation error, no batch size generalises worse than another"
+    return "At the same validation error, the test error shows no trend with the batch size"

@@ -142,7 +142,7 @@ def regimes(curve: CurveFit) -> dict[str, float]:
     by = by_curve(curve, sizes)
     top = by >= 0.98 * by.max()
     below = ~top
-    quotient = float(np.median(by[below] / sizes[below])) if below.any() else float("nan")
+    quotient = float(by[0] / sizes[0]) if below.any() else float("nan")
     return {"quotient": quotient, "end": float(sizes[top][0]), "rate": float(by.max())}
 
 

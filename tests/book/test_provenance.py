@@ -111,7 +111,10 @@ def test_every_file_of_a_figure_in_the_site_has_the_checksum_that_it_tells(site:
 def test_one_changed_byte_in_a_file_of_a_figure_is_found(site: Path, tmp_path: Path, kind: str) -> None:
     page, control, image = next(iter(controls(site)))
     files = {**files_of(page, control), "image": (page.parent / unquote(str(image["src"]))).resolve()}
-    for file in (page, *files.values()):
+    beside = [(other, shown) for one, other, shown in controls(site) if one == page]
+    others = {file for other, _ in beside for file in files_of(page, other).values()}
+    others |= {(page.parent / unquote(str(shown["src"]))).resolve() for _, shown in beside}
+    for file in {page, *files.values(), *others}:
         copy = tmp_path / file.relative_to(site)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, copy)

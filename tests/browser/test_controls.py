@@ -12,7 +12,7 @@ CONTROL = "details.provenance"
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 # A page of prose, one of recorded runs, one that is trained in the build, one with the most files.
-SHOWN = ("index.html", "runs/law-mnist-lenet.html", "runs/law-digits.html", "runs/rivals.html")
+SHOWN = ("tour.html", "runs/law-mnist-lenet.html", "runs/law-digits.html", "runs/rivals.html")
 
 
 def opened(browser: Browser, name: str, *, viewport: dict[str, int] = DESK, scheme: str = "light") -> Page:
@@ -24,7 +24,7 @@ def opened(browser: Browser, name: str, *, viewport: dict[str, int] = DESK, sche
 
 @pytest.mark.usefixtures("site")
 def test_a_control_is_closed_until_it_is_opened_by_the_keyboard(browser: Browser) -> None:
-    page = opened(browser, "index.html")
+    page = opened(browser, "tour.html")
     control = page.locator(CONTROL).first
     assert control.get_attribute("open") is None
     assert not control.locator("pre").is_visible()
@@ -42,7 +42,7 @@ def test_a_control_is_closed_until_it_is_opened_by_the_keyboard(browser: Browser
 
 @pytest.mark.usefixtures("site")
 def test_the_table_of_a_figure_is_downloaded_also_from_a_page_that_is_a_file(browser: Browser, tmp_path: Path) -> None:
-    page = opened(browser, "index.html")
+    page = opened(browser, "tour.html")
     control = page.locator(CONTROL).first
     control.locator("summary").click()
     with page.expect_download() as waiting:
@@ -83,7 +83,7 @@ def test_a_figure_takes_the_width_of_a_phone_and_is_turned_round_in_the_dark(bro
 
 @pytest.mark.usefixtures("site")
 def test_paper_shows_the_figures_and_no_control_that_cannot_be_opened_there(browser: Browser) -> None:
-    page = opened(browser, "index.html")
+    page = opened(browser, "tour.html")
     page.emulate_media(media="print")
     assert not page.locator(CONTROL).first.is_visible()
     assert page.locator("article img").first.is_visible()

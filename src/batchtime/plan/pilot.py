@@ -1,9 +1,10 @@
 """A pilot of one's own: time its updates, price it, train it, and get a recommendation from what was measured here."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from batchtime.errors import FitError, check
 from batchtime.fit import advice as from_measurements
@@ -66,7 +67,9 @@ def pilot(
     store: Store,
     learners: Sequence[int] = (1,),
     max_batch_size: int | None = None,
+    multiple_of: int = 1,
     network: Network = FREE,
+    limit: float = from_measurements.LIMIT,
     early: bool = False,
     workers: int | None = None,
     cpu_time: bool = False,
@@ -86,7 +89,9 @@ def pilot(
         store: Where runs are recorded.
         learners: Numbers of learners to recommend for.
         max_batch_size: Of all learners together.
+        multiple_of: Of which the batch size has to be a multiple.
         network: Between the learners.
+        limit: Of the loss; above it the advice is refused.
         early: Whether to stop both runs at an easier target: a quarter of the price, and refused where the ratio of
             their updates still moves with the target.
         workers: Processes to run a command in; the runs of a pilot of ours follow one another.
@@ -100,14 +105,19 @@ def pilot(
         ParameterError: If fewer than two batch sizes may be run, or all lie within a factor of 1.9.
         StoreError: If records cannot be read or written.
     """
+    asked: dict[str, Any] = {
+        "max_batch_size": max_batch_size,
+        "multiple_of": multiple_of,
+        "network": network,
+        "limit": limit,
+    }
     if workload.workload.command is not None:
         check(not early, name="early", value=early, allowed="nothing beside a command, which cannot be stopped")
         return _of_command(
             pilot_of(workload),
             store=store,
             learners=learners,
-            max_batch_size=max_batch_size,
-            network=network,
+            asked=asked,
             workers=workers,
             tell_price=tell_price,
             progress=progress,
@@ -135,9 +145,7 @@ def pilot(
         spent = 0.0 if price is None else price / pilot_runs.PRICE[early]
         observations = pilot_runs.run_pilot(sizes, timings, runner.make, spent=spent).observations
     found = [
-        from_measurements.recommend(
-            observations, timings, learners=count, max_batch_size=max_batch_size, network=network, reach=math.inf
-        )
+        from_measurements.recommend(observations, timings, learners=count, reach=math.inf, **asked)
         for count in learners
     ]
     return Pilot(
@@ -155,8 +163,7 @@ def _of_command(
     *,
     store: Store,
     learners: Sequence[int],
-    max_batch_size: int | None,
-    network: Network,
+    asked: Mapping[str, Any],
     workers: int | None,
     tell_price: Callable[[float | None], None] | None,
     progress: Progress,
@@ -177,13 +184,7 @@ def _of_command(
         observations=observations,
         timing=TimingRecord(workload=workload.name, timings=tuple(timings), provenance=records[-1].provenance),
         recommendations=[
-            from_measurements.recommend(
-                observations,
-                workload.relevant(timings),
-                learners=count,
-                max_batch_size=max_batch_size,
-                network=network,
-            )
+            from_measurements.recommend(observations, workload.relevant(timings), learners=count, **asked)
             for count in learners
         ],
     )

@@ -28,7 +28,7 @@ test: .venv/installed  ## render the book, then run the tests
 	@$(DOIT) test
 
 full: book  ## run what `make test` leaves out: the same promises in larger numbers
-	@$(BIN)/python -m pytest -m full --numprocesses 2 --dist worksteal --durations 15
+	@$(BIN)/python -m pytest -m full $(if $(SHARE),--share $(SHARE)) --numprocesses 2 --dist worksteal --durations 15
 
 zip: .venv/installed  ## the book as one file to hand on: _build/batchtime-book.zip
 	@$(DOIT) zip

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,22 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let one of several equal shares of the tests be asked for."""
+    parser.addoption("--share", metavar="K/N", help="only the share K (from 0) of N, by the names of the tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of other shares."""
+    share = config.getoption("--share")
+    if share is None:
+        return
+    wanted, shares = map(int, share.split("/"))
+    kept = {item for item in items if zlib.crc32(item.nodeid.encode()) % shares == wanted}
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 def missing(reason: str) -> None:

@@ -329,17 +329,26 @@ def mend_roles(
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
-def name_toggles(app: Sphinx, error: Exception | None) -> None:
-    """Give what unfolds a chapter in the table of contents a name to be read out; the theme gives it a drawing."""
-    if error is None:
-        for page in Path(app.outdir).rglob("*.html"):
-            text = page.read_text(encoding="utf-8")
-            named = text.replace(
-                '<summary><span class="toctree-toggle"',
-                '<summary aria-label="Pages of this chapter"><span class="toctree-toggle"',
-            )
-            if named != text:
-                page.write_text(named, encoding="utf-8")
+SEARCH = re.compile(r'<script src="((?:\.\./)*(?:_static/searchtools|_static/language_data|searchindex)\.js)">')
+
+
+def mend_pages(app: Sphinx, error: Exception | None) -> None:
+    """Name what unfolds a chapter in the table of contents, and let a page be drawn before its search is there.
+
+    The theme gives the first a drawing without a name, and loads the index of the whole book before anything is drawn.
+    """
+    if error is not None:
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        mended = text.replace(
+            '<summary><span class="toctree-toggle"',
+            '<summary aria-label="Pages of this chapter"><span class="toctree-toggle"',
+        )
+        if page.name != "search.html":
+            mended = SEARCH.sub(r'<script defer="defer" src="\1">', mended)
+        if mended != text:
+            page.write_text(mended, encoding="utf-8")
 
 
 def take_mathjax(_app: Sphinx, config: Config) -> None:
@@ -371,5 +380,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_transform(KeepExamples)
     app.connect("doctree-resolved", set_percent_apart)
     app.connect("html-page-context", mend_roles)
-    app.connect("build-finished", name_toggles)
+    app.connect("build-finished", mend_pages)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -49,8 +49,6 @@ BEFORE_PAINT = """
         .reduce((sum, entry) => sum + entry.decodedBodySize, 0)
 """
 MOST_BEFORE_PAINT = 1_000_000
-MOST_OF_A_LONG_PAGE = 100_000  # more, for pages of the lab and the reference, which nobody opens first
-LONG = {"api.html", "commands.html"}
 MOST_MARKUP = 300_000  # bytes of a page beside its images
 # Formulas of which a part lies outside of what encloses them; an italic letter leans out by a few pixels.
 SCROLLED = """
@@ -135,8 +133,7 @@ def check_before_paint(page: Page, name: str) -> None:
     """Demand that a page that is served is soon seen."""
     needed = page.evaluate(BEFORE_PAINT)
     # What the visit before has loaded is not loaded again: then the page alone is needed.
-    most = MOST_BEFORE_PAINT + (MOST_OF_A_LONG_PAGE if name in LONG or name.startswith("runs/") else 0)
-    assert (SITE / name).stat().st_size <= needed <= most
+    assert (SITE / name).stat().st_size <= needed <= MOST_BEFORE_PAINT
 
 
 def test_the_book_has_pages_to_visit_and_pages_with_formulas(site: Path) -> None:

@@ -434,7 +434,7 @@ def tables(draw: st.DrawFn) -> tuple[dict[float, list[Observation]], list[Update
     return by_rate, timing
 
 
-@pytest.mark.parametrize("examples", [2, pytest.param(10, marks=pytest.mark.full)])
+@pytest.mark.parametrize("examples", [2, pytest.param(30, marks=pytest.mark.full)])
 def test_any_tables_are_answered_or_refused_without_a_traceback(examples: int) -> None:
     settings(max_examples=examples, deadline=None, derandomize=True)(any_tables)()
 

@@ -61,8 +61,10 @@ def test_it_stops_when_the_interval_is_as_narrow_as_asked_and_not_much_later(pre
     assert len({run.spec for run in made}) == len(made) < len(CHOSEN.sweep.runs())
 
 
-def test_more_precision_takes_more_runs() -> None:
-    assert len(precise(CHOSEN, 0.1)) > len(precise(CHOSEN, 0.2)) > len(precise(CHOSEN, 0.3))
+@pytest.mark.parametrize("finest", [0.2, pytest.param(0.05, marks=pytest.mark.full)])
+def test_more_precision_takes_more_runs(finest: float) -> None:
+    between = (finest + 0.3) / 2
+    assert len(precise(CHOSEN, finest)) > len(precise(CHOSEN, between)) > len(precise(CHOSEN, 0.3))
 
 
 def test_a_sweep_without_enough_runs_makes_them_all_and_is_not_precise() -> None:

@@ -79,7 +79,7 @@ def test_a_curve_has_the_numbers_of_its_law_and_the_tasks_own_learning_rate() ->
     assert json.loads(curve(replace(law, pole=math.inf), "mnist-lenet"))["pole"] is None
 
 
-@pytest.mark.parametrize("machines", [12, pytest.param(80, marks=pytest.mark.full)])
+@pytest.mark.parametrize("machines", [12, pytest.param(200, marks=pytest.mark.full)])
 def test_the_intervals_of_the_machine_cover(machines: int) -> None:
     # Machines whose medians scatter by 2 % about a line: 95 % less three standard errors.
     inside = {"delta": 0, "gamma": 0}

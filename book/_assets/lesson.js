@@ -37,7 +37,7 @@
       .map(([M, N]) => `<tr><td>${M}</td><td>${N}</td><td>${show(1e3 * seconds.find(([size]) => size === M)[1])}</td></tr>`)
       .join("");
     $("law").innerHTML =
-      `Your law is <i>N</i>(<i>M</i>) = ${show(law.n_inf)} + ${show(law.alpha)} / <i>M</i>; <i>n</i><sub>∞</sub> lies between ${ends(law.intervals.n_inf)} (95 %).`;
+      `Your law is <i>N</i>(<i>M</i>) = ${show(law.n_inf)} + ${show(law.alpha)} / <i>M</i>; <i>n</i><sub>∞</sub> is ${ends(law.intervals.n_inf)} with 95 %.`;
     $("machine").innerHTML =
       `An update takes <i>δ</i> = ${show(1e3 * machine.delta)} ms, and <i>γ</i> = ${show(1e3 * machine.gamma)} ms more for each example: <i>T</i>(<i>M</i>) = (${show(law.n_inf)} + ${show(law.alpha)} / <i>M</i>) · (${show(1e3 * machine.delta)} + ${show(1e3 * machine.gamma)} <i>M</i>) ms.`;
     for (const id of ["bend", "best"]) say($(id), "");
